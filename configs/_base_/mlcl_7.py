@@ -1,0 +1,10 @@
+_base_ = [
+    './default_runtime.py',
+    './datasets/domains_7.py',
+    './models/mcl_resnet101.py',
+    './schedules/iterations_60k.py',
+    './schedules/self_training.py',
+]
+model = dict(decode_head=dict(num_classes=7))
+train_dataloader = dict(dataset=dict(target_pipeline=_base_.self_training_pipeline))
+custom_hooks = [dict(type='PseudoLabelHook', interval=10000, pipeline=_base_.pseudo_label_pipeline)]

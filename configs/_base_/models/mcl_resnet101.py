@@ -1,0 +1,10 @@
+# MCL: backbone and domain heads come from the warm-up, batch norm trains
+model = dict(
+    type='MCLSegmentor',
+    data_preprocessor=dict(type='MultiDomainDataPreprocessor'),
+    backbone=dict(type='DeepLabV2ResNet', depth=101),
+    decode_head=dict(type='DeepLabV2Head', in_channels=2048),
+    cross_sample_mask=True,
+    own_features_first=True,
+    test_cfg=dict(mode='whole'),
+)

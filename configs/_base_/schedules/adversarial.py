@@ -1,0 +1,14 @@
+# Warm-up: SGD for the network, heads at 10 times the rate; Adam for the discriminators
+optim_wrapper = dict(
+    constructor='MultiTargetOptimWrapperConstructor',
+    network=dict(
+        type='OptimWrapper',
+        optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=1e-4),
+    ),
+    discriminators=dict(
+        type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))
+    ),
+    # backbone at 3 and 4 times the rate, as released; 'stated' takes 2.5e-4 at its word
+    paramwise_cfg=dict(backbone_rates='nested', lr_mult=dict(domain_heads=10)),
+)
+custom_hooks = [dict(type='DiscriminatorHook')]

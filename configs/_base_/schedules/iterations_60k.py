@@ -1,0 +1,17 @@
+# 60 000 iterations, validated every 1000, best by the mean over target domains
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=60000, val_interval=1000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+param_scheduler = dict(type='PolyLR', power=0.9, eta_min=0, begin=0, end=60000, by_epoch=False)
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(
+        type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2, save_best='mIoU'
+    ),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='SegVisualizationHook'),
+)
+# batch_size is per process; the learning rates are for 4 images a domain in all
+auto_scale_lr = dict(enable=False, base_batch_size=4)

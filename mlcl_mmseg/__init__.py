@@ -1,0 +1,10 @@
+"""Multi-Level Collaborative Learning for multi-target domain adaptation on MMSegmentation 1.x.
+
+Importing the package registers its data sets, transforms, models, hooks and metrics with
+MMSegmentation: ``custom_imports = dict(imports=['mlcl_mmseg'])``.
+"""
+
+from . import datasets, engine, evaluation, models
+
+__version__ = '0.1.0'
+__all__ = ['datasets', 'engine', 'evaluation', 'models']

@@ -1,0 +1,160 @@
+"""What the data sets of all domains share: roles, files, label mapping."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmseg.datasets import BaseSegDataset
+
+from .label_spaces import label_space, lookup_table, raw_label_map
+
+ROLES = ('source', 'target', 'validation')
+
+
+class DomainDataset(BaseSegDataset):
+    """Images of one domain in the 7- or 19-class space, in one of three roles.
+
+    A source trains with labels, a target trains without (its label folder is never looked at and
+    need not exist), a validation set is evaluated with labels. A subclass says where images and
+    labels lie: :meth:`image_folder`, :meth:`label_path`.
+
+    Args:
+        data_root (str): The data set's folder as downloaded.
+        num_classes (int): 7 or 19.
+        role (str): 'source', 'target' or 'validation'.
+        split (str, optional): Which part of the data set to read. Defaults to the training part
+            for a source or target, the validation part for a validation set.
+        domain (str, optional): Name of the domain in logs, tables and pseudo-label folders.
+            Defaults to the data set's.
+        label_map (dict[int, int], optional): ``{raw id: class index}`` instead of the data set's
+            published table. Ids it does not name are ignored.
+        pipeline (Sequence): The transforms.
+        **kwargs: Those of :class:`mmseg.datasets.BaseSegDataset`, such as ``indices``.
+
+    Raises:
+        FileNotFoundError: If a folder or a needed label is missing, or the split has no image.
+        ValueError: If the role or the number of classes is unknown.
+    """
+
+    domain: str = ''
+    raw_labels: str = ''
+    image_suffixes: tuple[str, ...] = ('.png',)
+    splits: dict[str, str] = dict(source='train', target='train', validation='val')
+
+    def __init__(
+        self,
+        data_root: str,
+        num_classes: int,
+        role: str,
+        split: str | None = None,
+        domain: str | None = None,
+        label_map: dict[int, int] | None = None,
+        pipeline: Sequence = (),
+        **kwargs,
+    ) -> None:
+        if role not in ROLES:
+            raise ValueError(f'role is {role!r}, but a domain is one of {", ".join(ROLES)}.')
+        self.role = role
+        self.split = split or self.splits[role]
+        self.domain = domain or self.domain
+        self.raw_label_map = label_map or raw_label_map(self.raw_labels, num_classes)
+        self.label_lookup = lookup_table(self.raw_label_map)
+        super().__init__(
+            data_root=str(data_root),
+            metainfo=label_space(num_classes)._asdict(),
+            pipeline=list(pipeline),
+            test_mode=role == 'validation',
+            **kwargs,
+        )
+
+    @property
+    def labelled(self) -> bool:
+        """Whether labels are read in this role."""
+        return self.role != 'target'
+
+    def image_folder(self) -> Path:
+        """The folder under which the images of ``self.split`` lie, however deep."""
+        raise NotImplementedError
+
+    def label_path(self, image: Path) -> Path:
+        """The label of an image, given as a path relative to :meth:`image_folder`."""
+        raise NotImplementedError
+
+    def map_label(self, raw_label: np.ndarray, path: str) -> np.ndarray:
+        """Map raw label ids to class indices.
+
+        Args:
+            raw_label (np.ndarray): (H, W) uint8 raw ids.
+            path (str): The file it came from, for error messages.
+
+        Returns:
+            np.ndarray: (H, W) uint8 class indices, 255 = ignore.
+
+        Raises:
+            ValueError: If the label is not a single-channel 8-bit image.
+        """
+        if raw_label.ndim != 2 or raw_label.dtype != np.uint8:
+            raise ValueError(
+                f'{path} is no single-channel 8-bit image of label ids (shape {raw_label.shape}, '
+                f'{raw_label.dtype}): point {type(self).__name__} at the id images of the data set.'
+            )
+        return self.label_lookup[raw_label]
+
+    def get_data_info(self, idx: int) -> dict:
+        """The record of one image; labelled roles carry the mapping of their labels along."""
+        data_info = super().get_data_info(idx)
+        if self.labelled:
+            data_info['map_label'] = self.map_label
+        return data_info
+
+    def load_data_list(self) -> list[dict]:
+        """List the split's images, sorted by path, with their labels where the role has some."""
+        folder = self.image_folder()
+        images = self.find_images(folder)
+        data_list = [
+            dict(
+                img_path=str(folder / image),
+                sample_name=str(image.with_suffix('')),
+                domain=self.domain,
+                label_map=None,
+                reduce_zero_label=False,
+                seg_fields=[],
+            )
+            for image in images
+        ]
+        if self.labelled:
+            labels = [self.label_path(image) for image in images]
+            self.require_files(labels)
+            for data_info, label in zip(data_list, labels):
+                data_info['seg_map_path'] = str(label)
+        return data_list
+
+    def find_images(self, folder: Path) -> list[Path]:
+        """All images under ``folder``, relative to it and sorted; links to folders are followed."""
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f'{folder} does not exist: put or link {type(self).__name__} there, or set its '
+                f'data_root (now {self.data_root}).'
+            )
+        images = sorted(
+            Path(root, name).relative_to(folder)
+            for root, _, names in os.walk(folder, followlinks=True)
+            for name in names
+            if name.endswith(self.image_suffixes)
+        )
+        if not images:
+            raise FileNotFoundError(
+                f'{folder} holds no *{" or *".join(self.image_suffixes)} image: check data_root '
+                f'and split of {type(self).__name__}.'
+            )
+        return images
+
+    def require_files(self, labels: list[Path]) -> None:
+        """Raise FileNotFoundError unless every label file is there."""
+        missing = [label for label in labels if not label.is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f'{len(missing)} of {len(labels)} label images of {type(self).__name__} as '
+                f'{self.role} are missing, the first is {missing[0]}: complete the data set.'
+            )

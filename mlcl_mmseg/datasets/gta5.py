@@ -1,0 +1,62 @@
+"""GTA5 (Playing for Data): images/00001.png, labels/00001.png."""
+
+from pathlib import Path
+
+from mmseg.registry import DATASETS
+from scipy.io import loadmat
+
+from .domain import DomainDataset
+
+GTA5_SPLITS = ('all', 'train', 'val', 'test')
+
+
+@DATASETS.register_module()
+class GTA5Domain(DomainDataset):
+    """GTA5; its palette PNGs hold Cityscapes ids.
+
+    ``split`` is 'all' (every frame; the default, also for validation) or 'train', 'val' or 'test'
+    of the data set's own ``split.mat``.
+    """
+
+    domain = 'gta5'
+    raw_labels = 'gta5'
+    splits = dict(source='all', target='all', validation='all')
+
+    def image_folder(self) -> Path:
+        """``images``."""
+        return Path(self.data_root, 'images')
+
+    def label_path(self, image: Path) -> Path:
+        """``labels``, same file name."""
+        return Path(self.data_root, 'labels', image)
+
+    def find_images(self, folder: Path) -> list[Path]:
+        """All frames, or those that ``split.mat`` lists for the split.
+
+        Raises:
+            FileNotFoundError: If the split needs ``split.mat`` and it is missing, or no image of
+                the split is there.
+            ValueError: If the split is unknown.
+        """
+        if self.split not in GTA5_SPLITS:
+            raise ValueError(
+                f'split is {self.split!r}, but a split of GTA5Domain is one of '
+                f'{", ".join(GTA5_SPLITS)}.'
+            )
+        images = super().find_images(folder)
+        if self.split == 'all':
+            return images
+        split_file = Path(self.data_root, 'split.mat')
+        if not split_file.is_file():
+            raise FileNotFoundError(
+                f"{split_file} is missing: split='{self.split}' of GTA5Domain reads it; download "
+                "it with the data set or use split='all'."
+            )
+        frames = set(loadmat(split_file)[f'{self.split}Ids'].ravel().tolist())
+        images = [image for image in images if int(image.stem) in frames]
+        if not images:
+            raise FileNotFoundError(
+                f'{folder} holds no frame of split={self.split!r} of GTA5Domain: download the parts '
+                'of the data set that are missing, or choose another split.'
+            )
+        return images

@@ -1,0 +1,43 @@
+"""From a pipeline's results to the tensors of a training batch."""
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+
+
+def image_to_tensor(image: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) to (3, H, W), same values."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def array_to_tensor(array: np.ndarray) -> torch.Tensor:
+    """An array as a contiguous tensor."""
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+@TRANSFORMS.register_module()
+class PackDomainInputs(BaseTransform):
+    """Keep what training needs, as tensors; keys that a sample does not have are left out.
+
+    ``img`` and ``strong_img`` (3, H, W) uint8 BGR, ``label`` (H, W) uint8, ``soft_pseudo_label``
+    (C, H, W) float32, ``strong_affine`` (2, 3) float32, ``strong_cutout`` (4,) int64, ``img_path``.
+    """
+
+    converters = dict(
+        img=('img', image_to_tensor),
+        gt_seg_map=('label', array_to_tensor),
+        soft_pseudo_label=('soft_pseudo_label', array_to_tensor),
+        strong_img=('strong_img', image_to_tensor),
+        strong_affine=('strong_affine', array_to_tensor),
+        strong_cutout=('strong_cutout', array_to_tensor),
+        img_path=('img_path', str),
+    )
+
+    def transform(self, results: dict) -> dict:
+        """Pack one domain's sample."""
+        return {
+            name: convert(results[key])
+            for key, (name, convert) in self.converters.items()
+            if results.get(key) is not None
+        }

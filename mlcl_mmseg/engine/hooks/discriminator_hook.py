@@ -1,0 +1,79 @@
+"""The discriminators' turn of the warm-up step."""
+
+import torch
+from mmengine.dist import is_distributed
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from ...models.losses.adversarial import SOURCE, TARGET, gan_loss
+
+PREFIX = 'discriminators.'
+
+
+@HOOKS.register_module()
+class DiscriminatorHook(Hook):
+    """Trains the discriminators after each step of the network, on the maps it left (§3, 3).
+
+    They live in the segmentor, frozen but in this turn; their optimiser is
+    ``optim_wrapper['discriminators']``. Logs ``warmup/loss_discriminator/<domain>`` and
+    ``warmup/discriminator_accuracy/<domain>`` (share of places judged right, from 0 to 1). They are
+    left out of checkpoints without optimiser state, such as the best one: nothing deployed or
+    trained later needs them.
+    """
+
+    priority = 'NORMAL'
+
+    def before_train(self, runner: Runner) -> None:
+        """Wrap the discriminators for their own gradient reduction if there are more processes."""
+        self.segmentor = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self.bank = self.segmentor.discriminators
+        if is_distributed():
+            self.bank.requires_grad_(True)
+            self.bank = DistributedDataParallel(self.bank, broadcast_buffers=False)
+            self.bank.requires_grad_(False)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Update every discriminator once."""
+        optim_wrapper = runner.optim_wrapper['discriminators']
+        self.bank.requires_grad_(True)
+        with optim_wrapper.optim_context(self.bank):
+            logits = self.bank(*self.segmentor.self_information_maps)
+            losses = [
+                gan_loss(source, SOURCE, self.segmentor.gan)
+                + gan_loss(target, TARGET, self.segmentor.gan)
+                for source, target in logits
+            ]
+        optim_wrapper.update_params(sum(losses))
+        self.bank.requires_grad_(False)
+        self.segmentor.self_information_maps = None
+        for domain, loss, (source, target) in zip(self.segmentor.targets, losses, logits):
+            log = runner.message_hub.update_scalar
+            log(f'train/warmup/loss_discriminator/{domain}', loss.detach())
+            log(
+                f'train/warmup/discriminator_accuracy/{domain}',
+                accuracy(source, target, self.segmentor.gan),
+            )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Leave the discriminators out of what is not for resuming."""
+        if 'optimizer' not in checkpoint:
+            state_dict = checkpoint['state_dict']
+            for name in [name for name in state_dict if name.startswith(PREFIX)]:
+                del state_dict[name]
+
+
+@torch.no_grad()
+def accuracy(source: Tensor, target: Tensor, gan: str) -> Tensor:
+    """Share of places that a discriminator judges right; logits (B, 1, h, w) of both domains."""
+    middle = 0.5 if gan == 'LS' else 0.0
+    return torch.cat([source.flatten() < middle, target.flatten() >= middle]).float().mean()

@@ -1,0 +1,88 @@
+"""Optimisers with the learning rates of the released program (method.md §3, §4, §6-Q9)."""
+
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from torch import nn
+
+NESTED, STATED = 'nested', 'stated'
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class MultiTargetOptimWrapperConstructor:
+    """One parameter group per learning rate; the discriminators' optimiser beside it if configured.
+
+    The released program lists a backbone parameter once per module that encloses it and updates
+    it that many times a step: 3× in the stages of a ResNet, 4× in their downsample branches, 1× in
+    the stem. ``backbone_rates='nested'`` multiplies the learning rate by that number, which has
+    the same steady state and is what the published figures were trained with; 'stated' takes the
+    rate as stated for every backbone parameter.
+
+    Args:
+        optim_wrapper_cfg (dict): Config of an optimiser wrapper, or
+            ``dict(network=..., discriminators=...)`` of two.
+        paramwise_cfg (dict, optional): ``backbone_rates`` ('nested' by default) and ``lr_mult``,
+            ``{prefix of parameter names: multiplier}``.
+
+    Raises:
+        ValueError: If ``backbone_rates`` is neither 'nested' nor 'stated', or a prefix names no
+            parameter.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        paramwise_cfg = dict(paramwise_cfg or {})
+        self.backbone_rates = paramwise_cfg.pop('backbone_rates', NESTED)
+        self.lr_mult = paramwise_cfg.pop('lr_mult', {})
+        if paramwise_cfg or self.backbone_rates not in (NESTED, STATED):
+            raise ValueError(
+                f"paramwise_cfg takes backbone_rates ('{NESTED}' or '{STATED}') and lr_mult, but "
+                f'got backbone_rates={self.backbone_rates!r} and {paramwise_cfg}.'
+            )
+        self.optim_wrapper_cfg = optim_wrapper_cfg
+
+    def __call__(self, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
+        """Build the optimiser wrapper(s) of a segmentor, with or without its DDP wrapper."""
+        model = getattr(model, 'module', model)
+        if 'discriminators' not in self.optim_wrapper_cfg:
+            return self.build_network(model, self.optim_wrapper_cfg)
+        return OptimWrapperDict(
+            network=self.build_network(model, self.optim_wrapper_cfg['network']),
+            discriminators=build_wrapper(
+                self.optim_wrapper_cfg['discriminators'], model.discriminators.parameters()
+            ),
+        )
+
+    def build_network(self, model: nn.Module, config: dict) -> OptimWrapper:
+        """The wrapper of all trainable parameters but the discriminators'."""
+        groups: dict[float, list[nn.Parameter]] = {}
+        names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        for prefix in self.lr_mult:
+            if not any(name.startswith(prefix) for name in names):
+                raise ValueError(
+                    f'paramwise_cfg.lr_mult names {prefix!r}, but no trainable parameter begins so.'
+                )
+        for name in names:
+            groups.setdefault(self.multiplier(name), []).append(model.get_parameter(name))
+        base = config['optimizer']['lr']
+        # the rate as stated comes first: it is the one that is logged
+        return build_wrapper(
+            config, [dict(params=groups[mult], lr=base * mult) for mult in sorted(groups)]
+        )
+
+    def multiplier(self, name: str) -> float:
+        """The learning-rate multiplier of a parameter."""
+        for prefix, mult in self.lr_mult.items():
+            if name.startswith(prefix):
+                return mult
+        if self.backbone_rates == NESTED and name.startswith('backbone.'):
+            return name.count('.') - 1
+        return 1
+
+
+def build_wrapper(config: dict, parameters) -> OptimWrapper:
+    """An optimiser wrapper from its config and parameters or parameter groups."""
+    config = dict(config)
+    optimizer = OPTIMIZERS.build(
+        dict(config.pop('optimizer')), default_args=dict(params=parameters)
+    )
+    config.setdefault('type', 'OptimWrapper')
+    return OPTIM_WRAPPERS.build(config, default_args=dict(optimizer=optimizer))

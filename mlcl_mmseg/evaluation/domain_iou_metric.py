@@ -1,0 +1,87 @@
+"""IoU per domain, and the mean over the target domains (method.md §2)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import METRICS
+from prettytable import PrettyTable
+from torch import Tensor
+
+
+@METRICS.register_module()
+class DomainIoUMetric(IoUMetric):
+    """:class:`mmseg.evaluation.IoUMetric` for each domain of a validation set.
+
+    IoU = TP / (TP + FP + FN) over all pixels of a domain that are not ignored. A domain's mIoU is
+    the mean over the classes whose union is not empty: a class that is absent from the labels but
+    predicted counts 0. ``mIoU`` is the mean over the domains.
+
+    Args:
+        **kwargs: Those of :class:`mmseg.evaluation.IoUMetric`.
+    """
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Count each sample's pixels under the name of its domain."""
+        for data_sample in data_samples:
+            before = len(self.results)
+            super().process(data_batch, [data_sample])
+            if len(self.results) > before:
+                self.results[-1] = (data_sample['domain'], *self.results[-1])
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Print the table of classes and domains.
+
+        Returns:
+            dict[str, float]: Percent: ``mIoU`` (mean over domains), and ``mIoU/<domain>``,
+            ``aAcc/<domain>``, ``mAcc/<domain>``.
+        """
+        if self.format_only:
+            return super().compute_metrics(results)
+        domains = list(dict.fromkeys(domain for domain, *_ in results))
+        table = PrettyTable()
+        table.add_column('class', [*self.dataset_meta['classes'], 'mIoU'])
+        metrics: dict[str, float] = {}
+        mean_ious = []
+        for domain in domains:
+            areas = zip(*(areas for name, *areas in results if name == domain))
+            scores = self.total_area_to_metrics(*(sum(area).double() for area in areas))
+            mean_ious.append(np.nanmean(scores['IoU']))
+            metrics[f'mIoU/{domain}'] = percent(mean_ious[-1])
+            metrics[f'aAcc/{domain}'] = percent(scores['aAcc'])
+            metrics[f'mAcc/{domain}'] = percent(np.nanmean(scores['Acc']))
+            table.add_column(domain, [*map(percent, scores['IoU']), metrics[f'mIoU/{domain}']])
+        metrics['mIoU'] = percent(np.mean(mean_ious))
+        print_log(f'IoU per class and domain (%):\n{table}', logger='current')
+        print_log(f'mIoU, mean over {len(domains)} domains: {metrics["mIoU"]}', logger='current')
+        return metrics
+
+    @staticmethod
+    def intersect_and_union(
+        pred_label: Tensor, label: Tensor, num_classes: int, ignore_index: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Exact pixel counts of one image: intersection, union, prediction, label.
+
+        Args:
+            pred_label (Tensor): (H, W) class indices.
+            label (Tensor): (H, W) class indices.
+            num_classes (int): C.
+            ignore_index (int): Label that is not counted.
+
+        Returns:
+            tuple[Tensor]: Four times (C,) int64, on the CPU.
+        """
+        mask = label != ignore_index
+        pair = label[mask].long() * num_classes + pred_label[mask].long()
+        confusion = torch.bincount(pair, minlength=num_classes**2).view(num_classes, num_classes)
+        intersection = confusion.diag()
+        predicted, labelled = confusion.sum(0), confusion.sum(1)
+        counts = intersection, predicted + labelled - intersection, predicted, labelled
+        return tuple(count.cpu() for count in counts)
+
+
+def percent(share: float) -> float:
+    """A share in percent, two decimals."""
+    return round(float(share) * 100, 2)

@@ -1,0 +1,46 @@
+"""The backbone of DeepLabV2 (method.md §1)."""
+
+from mmpretrain.models import ResNet
+from mmseg.registry import MODELS
+from torch import nn
+
+from .pretrained import load_pretrained
+
+
+@MODELS.register_module()
+class DeepLabV2ResNet(ResNet):
+    """mmpretrain's ResNet at output stride 8, with the max-pool of DeepLabV2.
+
+    The stride of a bottleneck is on its first 1×1 convolution, the last two stages are dilated by
+    2 and 4, and the max-pool rounds up: a 160×320 input gives 21×41 features. Rounding down would
+    evaluate published weights on a shifted grid.
+
+    Args:
+        depth (int): 101 in the paper.
+        **kwargs: Those of :class:`mmpretrain.models.ResNet`. ``init_cfg=dict(type='Pretrained',
+            checkpoint=...)`` takes a name (``torchvision://resnet101``) or a file.
+    """
+
+    def __init__(self, depth: int = 101, **kwargs) -> None:
+        super().__init__(
+            depth,
+            strides=(1, 2, 1, 1),
+            dilations=(1, 1, 2, 4),
+            out_indices=(3,),
+            style='caffe',
+            **kwargs,
+        )
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=True)
+
+    def init_weights(self) -> None:
+        """Load ImageNet weights if the config names some, else initialise at random.
+
+        Raises:
+            FileNotFoundError: If the named weights are not to be had.
+            ValueError: If they do not fit.
+        """
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            load_pretrained(self, self.init_cfg['checkpoint'])
+            self._is_init = True
+        else:
+            super().init_weights()

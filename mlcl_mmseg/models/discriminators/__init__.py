@@ -1,0 +1,3 @@
+from .domain_discriminator import DiscriminatorBank, DomainDiscriminator
+
+__all__ = ['DiscriminatorBank', 'DomainDiscriminator']

@@ -1,0 +1,36 @@
+"""Cross-entropy with an ignore index, and without a division by zero (method.md §3, §6-Q7)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...datasets.label_spaces import IGNORE_INDEX
+from .precision import full_precision
+
+
+def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Cross-entropy of every pixel, 0 where the label is ignored.
+
+    Args:
+        logits (Tensor): (B, C, h, w).
+        label (Tensor): (B, h, w) int64 class indices, 255 = ignore.
+
+    Returns:
+        Tensor: (B, h, w), at least float32.
+    """
+    logits = full_precision(logits)
+    return F.cross_entropy(logits, label, ignore_index=IGNORE_INDEX, reduction='none')
+
+
+def source_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Mean cross-entropy over the pixels that are not ignored; 0 if all are.
+
+    Args:
+        logits (Tensor): (B, C, h, w), resized to the label bilinearly with aligned corners.
+        label (Tensor): (B, H, W) int64 class indices, 255 = ignore.
+
+    Returns:
+        Tensor: A scalar.
+    """
+    logits = F.interpolate(logits, size=label.shape[1:], mode='bilinear', align_corners=True)
+    count = (label != IGNORE_INDEX).sum()
+    return pixel_cross_entropy(logits, label).sum() / count.clamp(min=1)

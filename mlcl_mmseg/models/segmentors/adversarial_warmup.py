@@ -1,0 +1,136 @@
+"""Stage one: source supervision with adversarial alignment of each target (method.md §3)."""
+
+import torch
+from mmengine.optim import OptimWrapperDict
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..discriminators import DiscriminatorBank
+from ..losses import GAN_LOSSES, gan_loss, self_information, source_cross_entropy
+from ..losses.adversarial import SOURCE
+from .multi_target import MultiTargetSegmentor
+
+OWN_HEAD, LAST_HEAD = 'own_head', 'last_head'
+
+
+@MODELS.register_module()
+class AdversarialWarmup(MultiTargetSegmentor):
+    """A backbone with one head and one discriminator per target.
+
+    The discriminators are frozen here: they learn in their own turn of the step, which belongs to
+    :class:`DiscriminatorHook`.
+
+    Args:
+        targets (list[str]): Names of the target domains.
+        backbone (dict): Config of the backbone.
+        decode_head (dict): Config of every head.
+        discriminator (dict): Config of every discriminator.
+        gan (str): 'vanilla' (binary cross-entropy) or 'LS' (squared error).
+        adversarial_weight (float, optional): Weight of the adversarial loss; 0.001 for 'vanilla'
+            and 0.01 for 'LS' if not given.
+        evaluate_with (str): 'own_head': each domain is predicted by its own head, and an image
+            whose domain is not known by the last; 'last_head': all by the last, as the authors
+            validate (§6-Q4).
+        **kwargs: Those of :class:`MultiTargetSegmentor`.
+
+    Raises:
+        ValueError: If ``gan`` or ``evaluate_with`` is unknown.
+    """
+
+    def __init__(
+        self,
+        targets: list[str],
+        backbone: dict,
+        decode_head: dict,
+        discriminator: dict,
+        gan: str = 'vanilla',
+        adversarial_weight: float | None = None,
+        evaluate_with: str = OWN_HEAD,
+        **kwargs,
+    ) -> None:
+        if gan not in GAN_LOSSES:
+            raise ValueError(f'model.gan is {gan!r}, but it is one of {", ".join(GAN_LOSSES)}.')
+        if evaluate_with not in (OWN_HEAD, LAST_HEAD):
+            raise ValueError(
+                f'model.evaluate_with is {evaluate_with!r}, but it is {OWN_HEAD} or {LAST_HEAD}.'
+            )
+        super().__init__(targets, backbone, decode_head, **kwargs)
+        self.gan = gan
+        self.adversarial_weight = (
+            GAN_LOSSES[gan][1] if adversarial_weight is None else adversarial_weight
+        )
+        self.evaluate_with = evaluate_with
+        self.discriminators = DiscriminatorBank([MODELS.build(discriminator) for _ in targets])
+        self.discriminators.requires_grad_(False)
+        self.self_information_maps: tuple[list[Tensor], list[Tensor]] | None = None
+
+    def _init_decode_head(self, decode_head: dict) -> None:
+        self._init_domain_heads(decode_head)
+        self.align_corners = self.decode_head.align_corners
+        self.num_classes = self.decode_head.num_classes
+        self.out_channels = self.decode_head.out_channels
+
+    @property
+    def decode_head(self) -> torch.nn.Module:
+        """The last target's head, with which the authors evaluate."""
+        return self.domain_heads[-1]
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
+        """The network's turn of the step."""
+        return super().train_step(data, optim_wrapper['network'])
+
+    def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
+        """The network's losses; detached maps are kept for the discriminators' turn.
+
+        Args:
+            inputs (dict): A batch of :class:`MultiDomainDataPreprocessor`.
+            data_samples (None): Not used.
+
+        Returns:
+            dict[str, Tensor]: ``warmup/loss_source/<domain>`` and
+            ``warmup/loss_adversarial/<domain>``, weighted.
+        """
+        source, losses = inputs['source'], {}
+        size = source['img'].shape[2:]
+        features = self.extract_feat(source['img'])
+        source_maps, target_maps = [], []
+        for domain, head in zip(self.targets, self.domain_heads):
+            logits = head(features)
+            losses[f'warmup/loss_source/{domain}'] = source_cross_entropy(logits, source['label'])
+            source_maps.append(self_information(logits.detach(), size))
+
+        for index, (domain, target) in enumerate(zip(self.targets, inputs['targets'])):
+            logits = self.domain_heads[index](self.extract_feat(target['img']))
+            target_map = self_information(logits, size)
+            fooled = gan_loss(self.discriminators[index](target_map), SOURCE, self.gan)
+            losses[f'warmup/loss_adversarial/{domain}'] = self.adversarial_weight * fooled
+            target_maps.append(target_map.detach())
+
+        self.self_information_maps = source_maps, target_maps
+        return losses
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Logits of each image from the head of its domain, (B, C, H, W).
+
+        Raises:
+            ValueError: If an image is of a domain that is no target.
+        """
+        features = self.extract_feat(inputs)
+        logits = [
+            self._head_of(meta).predict(
+                [level[index : index + 1] for level in features], [meta], self.test_cfg
+            )
+            for index, meta in enumerate(batch_img_metas)
+        ]
+        return torch.cat(logits)
+
+    def _head_of(self, meta: dict) -> torch.nn.Module:
+        domain = meta.get('domain')
+        if self.evaluate_with == LAST_HEAD or domain is None:
+            return self.decode_head
+        if domain not in self.targets:
+            raise ValueError(
+                f'{domain} is none of the targets ({", ".join(self.targets)}) and has no head of '
+                "its own: set model.evaluate_with='last_head'."
+            )
+        return self.domain_heads[self.targets.index(domain)]

@@ -1,0 +1,177 @@
+"""Stage two: multi-level self-training with hierarchical distillation (method.md §4)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ...datasets.label_spaces import IGNORE_INDEX
+from ...pseudo_labels import select_pseudo_label, warp_pseudo_label
+from ..losses import (
+    agreement_weight,
+    distillation,
+    full_precision,
+    masked_mean,
+    pixel_cross_entropy,
+    source_cross_entropy,
+)
+from .multi_target import MultiTargetSegmentor
+
+
+@MODELS.register_module()
+class MCLSegmentor(MultiTargetSegmentor):
+    """Multi-Level Collaborative Learning for any number of targets.
+
+    One head per target, one ensemble head on the concatenated features of all domain styles, and
+    the domain-agnostic head, which is the ordinary ``decode_head`` and the only one deployed.
+
+    Args:
+        targets (list[str]): Names of the target domains.
+        backbone (dict): Config of the backbone.
+        decode_head (dict): Config of every head; the ensemble head has N times its ``in_channels``.
+        style_transfer (dict): Config of φ.
+        gamma (float): γ of the agreement weight.
+        selection_quantile (float): Share of each class's pixels below its entropy threshold.
+        entropy_floor (float): Entropy below which a pixel is always kept.
+        ensemble_weight (float): Weight of the ensemble term.
+        cross_sample_mask (bool): Reduce self-training terms as the released program does (§6-Q1).
+        own_features_first (bool): Order of the ensemble head's input in target i's pass: own
+            features, then the others (as released), or False: in the order of the domains, as in
+            the source pass (§6-Q5).
+        **kwargs: Those of :class:`MultiTargetSegmentor`.
+    """
+
+    def __init__(
+        self,
+        targets: list[str],
+        backbone: dict,
+        decode_head: dict,
+        style_transfer: dict = dict(type='ReinhardTransfer'),  # noqa: B006
+        gamma: float = 1.0,
+        selection_quantile: float = 0.5,
+        entropy_floor: float = 0.25,
+        ensemble_weight: float = 0.05,
+        cross_sample_mask: bool = True,
+        own_features_first: bool = True,
+        **kwargs,
+    ) -> None:
+        super().__init__(targets, backbone, decode_head, **kwargs)
+        in_channels = self.num_targets * decode_head['in_channels']
+        self.ensemble_head = MODELS.build({**decode_head, 'in_channels': in_channels})
+        self.style_transfer = MODELS.build(style_transfer)
+        self.gamma = gamma
+        self.selection_quantile = selection_quantile
+        self.entropy_floor = entropy_floor
+        self.ensemble_weight = ensemble_weight
+        self.cross_sample_mask = cross_sample_mask
+        self.own_features_first = own_features_first
+
+    def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
+        """All losses of one step.
+
+        Args:
+            inputs (dict): A batch of :class:`MultiDomainDataPreprocessor` whose targets have
+                ``img``, ``strong_img``, ``soft_pseudo_label``, ``strong_affine`` and
+                ``strong_cutout``.
+            data_samples (None): Not used.
+
+        Returns:
+            dict[str, Tensor]: ``mcl/loss_<term>``, weighted and summed over heads or targets, and
+            ``mcl/kept_pixels/<domain>`` and ``mcl/agreement/<domain>``, from 0 to 1.
+        """
+        source, targets = inputs['source'], inputs['targets']
+        losses = {'mcl/loss_source': sum(self.source_losses(source, targets))}
+        for index, domain in enumerate(self.targets):
+            for name, value in self.target_losses(index, targets).items():
+                if name.startswith('loss_'):
+                    losses[f'mcl/{name}'] = losses.get(f'mcl/{name}', 0) + value
+                else:
+                    losses[f'mcl/{name}/{domain}'] = value
+        return losses
+
+    def source_losses(self, source: dict, targets: Sequence[dict]) -> list[Tensor]:
+        """Cross-entropy on the source in every style: the domain heads, agnostic, ensemble.
+
+        Returns:
+            list[Tensor]: N + 2 scalars.
+        """
+        image, label = source['img'], source['label']
+        features = [
+            self.extract_feat(self.style_transfer(image, target['img'])) for target in targets
+        ]
+        agnostic_features = self.extract_feat(image)
+        logits = [head(feature) for head, feature in zip(self.domain_heads, features)]
+        logits.append(self.decode_head(agnostic_features))
+        logits.append(self.ensemble_logits(features))
+        return [source_cross_entropy(each, label) for each in logits]
+
+    def target_losses(self, index: int, targets: Sequence[dict]) -> dict[str, Tensor]:
+        """The terms of one target.
+
+        Args:
+            index (int): Number of the target, i.
+            targets (Sequence[dict]): All targets of the batch.
+
+        Returns:
+            dict[str, Tensor]: ``loss_individual``, ``loss_collaborative`` (absent for N = 1),
+            ``loss_ensemble`` (weighted), ``loss_distillation``; ``kept_pixels`` and ``agreement``.
+        """
+        target = targets[index]
+        others = [j for j in range(self.num_targets) if j != index]
+        pseudo_label = self.pseudo_label(target)
+        kept = pseudo_label != IGNORE_INDEX
+        size = pseudo_label.shape[1:]
+
+        strong = target['strong_img']
+        features = {index: self.extract_feat(strong)}
+        for j in others:
+            features[j] = self.extract_feat(self.style_transfer(strong, targets[j]['strong_img']))
+
+        individual = resize_logits(self.domain_heads[index](features[index]), size)
+        agnostic = resize_logits(self.decode_head(features[index]), size)
+        collaborative = [resize_logits(self.domain_heads[j](features[j]), size) for j in others]
+        order = [index, *others] if self.own_features_first else range(self.num_targets)
+        ensemble = resize_logits(self.ensemble_logits([features[j] for j in order]), size)
+
+        weight = agreement_weight(individual, collaborative, self.gamma)
+
+        def self_training(logits: Tensor) -> Tensor:
+            loss = weight * pixel_cross_entropy(logits, pseudo_label)
+            return masked_mean(loss, kept, self.cross_sample_mask)
+
+        distilled = distillation(agnostic, individual) + distillation(individual, ensemble)
+        losses = dict(
+            loss_individual=self_training(individual),
+            loss_ensemble=self.ensemble_weight * self_training(ensemble),
+            loss_distillation=distilled / self.num_targets,
+            kept_pixels=kept.float().mean(),
+            agreement=weight.mean(),
+        )
+        if others:
+            losses['loss_collaborative'] = sum(map(self_training, collaborative)) / len(others)
+        return losses
+
+    @torch.no_grad()
+    def pseudo_label(self, target: dict) -> Tensor:
+        """Select the hard pseudo-labels of a target's weak view and warp them to the strong view.
+
+        Returns:
+            Tensor: (B, h/4, w/4) int64, 255 = ignore.
+        """
+        selected = select_pseudo_label(
+            full_precision(target['soft_pseudo_label']),
+            self.selection_quantile,
+            self.entropy_floor,
+        )
+        return warp_pseudo_label(selected, target['strong_affine'], target['strong_cutout'])
+
+    def ensemble_logits(self, features: Sequence[Sequence[Tensor]]) -> Tensor:
+        """The ensemble head on the channel concatenation of N feature maps, (B, C, h, w)."""
+        return self.ensemble_head([torch.cat([levels[-1] for levels in features], dim=1)])
+
+
+def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize bilinearly with aligned corners, (B, C, h, w) to (B, C, *size)."""
+    return F.interpolate(logits, size=tuple(size), mode='bilinear', align_corners=True)

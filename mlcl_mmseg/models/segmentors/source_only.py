@@ -1,0 +1,18 @@
+"""The lower bound: train on the source alone."""
+
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..losses import source_cross_entropy
+from .domain_segmentor import DomainSegmentor
+
+
+@MODELS.register_module()
+class SourceOnly(DomainSegmentor):
+    """An ordinary encoder-decoder that learns from the source of a multi-domain batch."""
+
+    def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
+        """Cross-entropy on the source images."""
+        source = inputs['source']
+        logits = self.decode_head(self.extract_feat(source['img']))
+        return {'source_only/loss_source': source_cross_entropy(logits, source['label'])}
