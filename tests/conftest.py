@@ -1,6 +1,10 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from mmseg.utils import register_all_modules
+from PIL import Image
 
 import mlcl_mmseg  # noqa: F401
 
@@ -10,3 +14,50 @@ register_all_modules()
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+
+
+def draw_scene(rng: np.random.Generator, ids: dict[str, int], tint: np.ndarray, size=(48, 32)):
+    """Sky, a building, road and a car, coloured by what they are and by the domain's tint."""
+    width, height = size
+    colours = dict(
+        sky=(120, 170, 220), building=(110, 90, 80), road=(90, 90, 100), car=(30, 30, 150)
+    )
+    label = np.full((height, width), ids['sky'], np.uint8)
+    label[height // 4 :, : rng.integers(width // 3, width)] = ids['building']
+    label[height * 2 // 3 :] = ids['road']
+    x = rng.integers(0, width - 10)
+    label[-12:-4, x : x + 10] = ids['car']
+    image = np.zeros((height, width, 3))
+    for name, colour in colours.items():
+        image[label == ids[name]] = colour
+    image = image * tint + rng.normal(0, 12, image.shape)
+    return image.clip(0, 255).astype(np.uint8), label
+
+
+@pytest.fixture(scope='session')
+def toy_data(tmp_path_factory) -> Path:
+    """Drawn scenes in the folders that tests/configs/real_images.py reads."""
+    root = tmp_path_factory.mktemp('toy')
+    rng = np.random.default_rng(0)
+    camvid = dict(sky=0, building=1, road=3, car=8)
+    drives = dict(day_0016E5=(7, 1.0), day_0006R0=(5, 0.8), dusk_0001TP=(3, 0.5))
+    for drive, (count, brightness) in drives.items():
+        for kind in ('images', 'labels'):
+            (root / 'camvid' / drive / kind).mkdir(parents=True)
+        for index in range(count):
+            image, label = draw_scene(rng, camvid, np.array([1, 1, 0.9]) * brightness)
+            Image.fromarray(image).save(root / 'camvid' / drive / 'images' / f'{index}.png')
+            Image.fromarray(label).save(root / 'camvid' / drive / 'labels' / f'{index}.png')
+    for kind in ('leftImg8bit', 'gtFine'):
+        (root / 'cityscapes' / kind / 'train' / 'aachen').mkdir(parents=True)
+    for index in range(4):
+        image, label = draw_scene(
+            rng, dict(sky=23, building=11, road=7, car=26), np.array([0.7, 0.9, 0.7])
+        )
+        for kind, suffix, array in (
+            ('leftImg8bit', 'leftImg8bit', image),
+            ('gtFine', 'gtFine_labelIds', label),
+        ):
+            folder = root / 'cityscapes' / kind / 'train' / 'aachen'
+            Image.fromarray(array).save(folder / f'frame_{index}_{suffix}.png')
+    return root

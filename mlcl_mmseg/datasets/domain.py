@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from mmseg.datasets import BaseSegDataset
 
-from .label_spaces import label_space, lookup_table, raw_label_map
+from .label_spaces import IGNORE_INDEX, label_space, lookup_table, raw_label_map
 
 ROLES = ('source', 'target', 'validation')
 
@@ -34,7 +34,8 @@ class DomainDataset(BaseSegDataset):
 
     Raises:
         FileNotFoundError: If a folder or a needed label is missing, or the split has no image.
-        ValueError: If the role or the number of classes is unknown.
+        ValueError: If the role or the number of classes is unknown, or ``label_map`` names a class
+            that is not among them.
     """
 
     domain: str = ''
@@ -55,11 +56,19 @@ class DomainDataset(BaseSegDataset):
     ) -> None:
         if role not in ROLES:
             raise ValueError(f'role is {role!r}, but a domain is one of {", ".join(ROLES)}.')
+        classes = (*range(len(label_space(num_classes).classes)), IGNORE_INDEX)
         self.role = role
         self.split = split or self.splits[role]
         self.domain = domain or self.domain
-        self.raw_label_map = label_map or raw_label_map(self.raw_labels, num_classes)
-        self.label_lookup = lookup_table(self.raw_label_map)
+        if label_map is None:
+            label_map = raw_label_map(self.raw_labels, num_classes)
+        wrong = {raw: index for raw, index in label_map.items() if index not in classes}
+        if wrong:
+            raise ValueError(
+                f'label_map of {self.domain} maps to {wrong}, but with num_classes={num_classes} '
+                f'a class index is 0 to {num_classes - 1}, or 255 to ignore.'
+            )
+        self.label_lookup = lookup_table(label_map)
         super().__init__(
             data_root=str(data_root),
             metainfo=label_space(num_classes)._asdict(),

@@ -20,7 +20,8 @@ class FolderDomain(DomainDataset):
         label_dir (str): Folder of the label images, likewise.
         image_suffix (str): End of the images' names.
         label_suffix (str): End of the labels' names, in the place of ``image_suffix``.
-        label_map (dict[int, int]): ``{raw id: class index}``; ids it does not name are ignored.
+        label_map (dict[int, int], optional): ``{raw id: class index}``; ids it does not name are
+            ignored. Not given, the label images hold class indices.
         **kwargs: Those of :class:`DomainDataset`.
     """
 
@@ -41,12 +42,14 @@ class FolderDomain(DomainDataset):
         self.label_dir = label_dir
         self.image_suffixes = (image_suffix,)
         self.label_suffix = label_suffix
+        if label_map is None:
+            label_map = {index: index for index in range(num_classes)}
         super().__init__(
             data_root,
             num_classes,
             role,
             domain=domain,
-            label_map=label_map or {index: index for index in range(num_classes)},
+            label_map=label_map,
             **kwargs,
         )
 

@@ -56,7 +56,7 @@ class GTA5Domain(DomainDataset):
         images = [image for image in images if int(image.stem) in frames]
         if not images:
             raise FileNotFoundError(
-                f'{folder} holds no frame of split={self.split!r} of GTA5Domain: download the parts '
-                'of the data set that are missing, or choose another split.'
+                f'{folder} holds no frame of split={self.split!r} of GTA5Domain: download the '
+                'missing parts of the data set, or choose another split.'
             )
         return images

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 
@@ -44,7 +45,7 @@ def build_tiny():
                     dilations=(1, 2),
                     dropout_ratio=0,
                 ),
-                test_cfg=dict(mode='whole'),
+                test_cfg=ConfigDict(mode='whole'),
                 **kwargs,
             )
         )

@@ -102,7 +102,7 @@ def select(soft):
 
 def warp(label, affine, cutout):
     """Follow every pixel of the strong view back to the weak view, on a quarter grid."""
-    batch, height, width = label.shape
+    height, width = label.shape[1:]
     out = np.full_like(label, IGNORE)
     for b, y, x in np.ndindex(*label.shape):
         centre = np.array([(x + 0.5) * 4, (y + 0.5) * 4, 1])

@@ -98,6 +98,8 @@ class DeepLabV2Head(BaseDecodeHead):
         """Convolutions N(0, 0.01), norms 1 and 0, the bottleneck's bias 0; the rest as PyTorch."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
+                # mmcv's ConvModule has set the bias to 0: back to PyTorch's
+                module.reset_parameters()
                 nn.init.normal_(module.weight, std=0.01)
             elif isinstance(module, nn.GroupNorm):
                 nn.init.ones_(module.weight)

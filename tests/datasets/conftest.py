@@ -1,0 +1,127 @@
+import gc
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlcl_mmseg.datasets.label_spaces import RAW_LABELS
+
+WIDTH, HEIGHT = 48, 24
+LOAD = dict(
+    type='LoadImageFromFile',
+    imdecode_backend='pillow',
+    color_type='color_ignore_orientation',
+)
+LOAD_LABEL = dict(type='LoadAnnotations', imdecode_backend='pillow')
+RESIZE = dict(type='Resize', scale=(32, 16), keep_ratio=False, backend='pillow')
+LABELLED = [LOAD, LOAD_LABEL, RESIZE, dict(type='MapLabels')]
+UNLABELLED = [LOAD, RESIZE]
+
+
+class Layout(NamedTuple):
+    """Where a data set keeps its files."""
+
+    type: str
+    raw_labels: str
+    image: str
+    label: str
+    frames: tuple[str, ...]
+    training: str = 'train'
+    validation: str = 'val'
+    palette: bool = False
+
+
+LAYOUTS = {
+    'gta5': Layout(
+        'GTA5Domain',
+        'gta5',
+        'images/{frame}.png',
+        'labels/{frame}.png',
+        ('00001', '00002', '00007'),
+        training='all',
+        validation='all',
+        palette=True,
+    ),
+    'cityscapes': Layout(
+        'CityscapesDomain',
+        'cityscapes',
+        'leftImg8bit/{split}/{frame}_leftImg8bit.png',
+        'gtFine/{split}/{frame}_gtFine_labelIds.png',
+        ('aachen/aachen_000000_000019', 'aachen/aachen_000001_000019', 'ulm/ulm_000000_000019'),
+    ),
+    'mapillary': Layout(
+        'MapillaryDomain',
+        'mapillary_v1.2',
+        '{split}/images/{frame}.jpg',
+        '{split}/v1.2/labels/{frame}.png',
+        ('Yz-b', '_0aQ', 'x_1'),
+        training='training',
+        validation='validation',
+        palette=True,
+    ),
+    'idd': Layout(
+        'IDDDomain',
+        'idd',
+        'leftImg8bit/{split}/{frame}_leftImg8bit.png',
+        'gtFine/{split}/{frame}_gtFine_labelids.png',
+        ('0/005506', '0/024541', '119/903127'),
+    ),
+}
+DATA_SETS = tuple(LAYOUTS)
+
+
+def write_image(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+
+
+def write_label(path, ids, palette=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(ids)
+    if palette:
+        # putpalette turns 'L' into 'P'; the colours must not matter
+        image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+        assert image.mode == 'P'
+    image.save(path)
+
+
+def random_pixels(seed, height=HEIGHT, width=WIDTH):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def random_ids(seed, raw_labels, height=HEIGHT, width=WIDTH):
+    return np.random.default_rng(seed).choice(
+        np.array(list(RAW_LABELS[raw_labels]), np.uint8), (height, width)
+    )
+
+
+@pytest.fixture(scope='package', autouse=True)
+def frozen_imports():
+    """BaseDataset collects garbage when it is built: spare it all that has been imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def make_tree(tmp_path):
+    """Write a data set as downloaded, return its root; ids are a function of the frame's number."""
+
+    def make(name, root=None, labels=True, splits=None, **changes) -> Path:
+        layout = LAYOUTS[name]._replace(**changes)
+        root = root or tmp_path / name
+        for split in splits or sorted({layout.training, layout.validation}):
+            for number, frame in enumerate(layout.frames):
+                where = dict(split=split, frame=frame)
+                write_image(root / layout.image.format(**where), random_pixels(number))
+                if labels:
+                    write_label(
+                        root / layout.label.format(**where),
+                        random_ids(number, layout.raw_labels),
+                        layout.palette,
+                    )
+        return root
+
+    return make

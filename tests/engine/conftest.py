@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from yapf.yapflib import yapf_api
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+
+
+def shrink(config: Config) -> Config:
+    """The same run on a thinner network and smaller images."""
+    for dataset in (config.train_dataloader.dataset, config.val_dataloader.dataset):
+        for key in ('source_pipeline', 'target_pipeline', 'pipeline'):
+            for transform in dataset.get(key, []):
+                if transform.type == 'Resize':
+                    transform.scale = (64, 32)
+                elif transform.type == 'WeakAugmentation':
+                    transform.crop_size = (32, 16)
+    for hook in config.custom_hooks:
+        if hook.type == 'PseudoLabelHook':
+            hook.pipeline[1].scale = (64, 32)
+    config.model.backbone.update(base_channels=8, stem_channels=8)
+    config.model.decode_head.update(in_channels=64, channels=32, dilations=(1, 2))
+    config.visualizer.vis_backends = [dict(type='LocalVisBackend')]
+    return config
+
+
+@pytest.fixture(autouse=True)
+def unformatted_configs(monkeypatch):
+    """Every checkpoint dumps the config through a formatter that takes seconds."""
+    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
+
+
+@pytest.fixture
+def toy_config(toy_data, tmp_path, monkeypatch):
+    """Config of a small run on drawn scenes, by the stage's name."""
+    monkeypatch.setenv('MLCL_REAL_DATA', str(toy_data))
+
+    def load(stage: str, max_iters: int, val_interval: int, **options) -> Config:
+        config = shrink(Config.fromfile(CONFIGS / f'small_{stage}.py'))
+        config.work_dir = str(tmp_path / stage)
+        config.experiment_name = f'{tmp_path.name}_{stage}_{max_iters}'
+        config.merge_from_dict(
+            {
+                'train_cfg.max_iters': max_iters,
+                'train_cfg.val_interval': val_interval,
+                'default_hooks.checkpoint.interval': val_interval,
+                'param_scheduler.end': max_iters,
+                'launcher': 'none',
+                **options,
+            }
+        )
+        return config
+
+    return load

@@ -1,0 +1,180 @@
+"""The two hooks within real, very small runs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mlcl_mmseg.datasets import MultiDomainDataset, StreamPosition
+from mlcl_mmseg.pseudo_labels import generations, load_soft_pseudo_label
+
+
+class Recorder(Hook):
+    """Keeps what went through the loop."""
+
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self.batches, self.weights, self.momenta = [], {}, {}
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.batches.append(data_batch)
+        self.outputs = outputs
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.weights[batch_idx] = clone(runner.model.state_dict())
+        state = runner.optim_wrapper.state_dict().get('state', {})
+        self.momenta[batch_idx] = clone(
+            {key: value['momentum_buffer'] for key, value in state.items()}
+        )
+
+    def after_train(self, runner):
+        self.weights['end'] = clone(runner.model.state_dict())
+
+
+def clone(tensors):
+    return {key: value.clone() for key, value in tensors.items()}
+
+
+def run(config):
+    recorder = Recorder()
+    runner = Runner.from_cfg(config)
+    runner.register_hook(recorder)
+    runner.train()
+    return runner, recorder
+
+
+@pytest.fixture
+def warmup_checkpoint(toy_config):
+    run(toy_config('warmup', 2, 2))
+    config = toy_config('warmup', 2, 2)
+    (best,) = Path(config.work_dir).glob('best_mIoU_iter_*.pth')
+    return str(best)
+
+
+class TestDiscriminatorHook:
+    def test_both_turns_of_the_step(self, toy_config):
+        config = toy_config('warmup', 3, 3)
+        runner, recorder = run(config)
+        first, end = recorder.weights[0], recorder.weights['end']
+        for bank in ('backbone.conv1', 'domain_heads.0', 'domain_heads.2', 'discriminators.1'):
+            changed = [not torch.equal(first[k], end[k]) for k in first if k.startswith(bank)]
+            assert any(changed), bank
+        assert not any(each.requires_grad for each in runner.model.discriminators.parameters())
+        assert runner.model.self_information_maps is None
+        for name in ('loss_discriminator', 'discriminator_accuracy'):
+            for domain in ('other_day', 'dusk', 'cityscapes'):
+                logged = runner.message_hub.get_scalar(f'train/warmup/{name}/{domain}')
+                assert len(logged.data[0]) == 3
+        assert 0 <= logged.current() <= 1
+
+    def test_the_network_never_moves_a_discriminator(self, toy_config):
+        config = toy_config('warmup', 2, 2, custom_hooks=[])
+        _, recorder = run(config)
+        for name, value in recorder.weights[0].items():
+            if name.startswith('discriminators'):
+                assert torch.equal(value, recorder.weights['end'][name])
+
+    def test_only_checkpoints_for_resuming_hold_them(self, warmup_checkpoint):
+        def holds(path):
+            state_dict = torch.load(path, weights_only=False)['state_dict']
+            return any(name.startswith('discriminators.') for name in state_dict)
+
+        assert not holds(warmup_checkpoint)
+        assert holds(Path(warmup_checkpoint).parent / 'iter_2.pth')
+
+
+class TestPseudoLabelHook:
+    def config(self, toy_config, load_from, max_iters=4, **options):
+        config = toy_config('mlcl', max_iters, 1, load_from=load_from, **options)
+        config.custom_hooks[0].update(interval=2, batch_size=2)
+        return config
+
+    def test_initial_labels_are_the_warmup_heads_softmax(self, toy_config, warmup_checkpoint):
+        config = self.config(toy_config, warmup_checkpoint, max_iters=1)
+        runner, recorder = run(config)
+        model = runner.model.eval()
+        model.load_state_dict(recorder.weights[0])
+        (generation,) = generations(Path(config.work_dir, 'pseudo_labels'))
+        assert generation.iteration == 0
+        for index, domain in enumerate(runner.train_dataloader.dataset.targets):
+            hook = next(h for h in runner.hooks if type(h).__name__ == 'PseudoLabelHook')
+            for number in range(len(domain)):
+                sample = hook.pipeline(domain.get_data_info(number))
+                path = generation.path(domain.domain, sample['data_samples'].sample_name)
+                image = sample['inputs'][None].flip(1).float() / 255
+                expected = model.domain_heads[index](model.extract_feat(image)).softmax(1)[0]
+                found = torch.from_numpy(load_soft_pseudo_label(path))
+                torch.testing.assert_close(found, expected.detach(), atol=2e-3, rtol=0)
+                assert found.shape == (7, 5, 9)
+
+    @pytest.mark.parametrize('num_workers', [0, 1])
+    def test_refresh(self, toy_config, warmup_checkpoint, num_workers):
+        config = self.config(
+            toy_config, warmup_checkpoint, **{'train_dataloader.num_workers': num_workers}
+        )
+        runner, recorder = run(config)
+        root = Path(config.work_dir, 'pseudo_labels')
+        # at 2, not at the last iteration
+        assert [each.iteration for each in generations(root)] == [0, 2]
+
+        # the network is the best checkpoint of iterations 1 and 2; the optimiser went on
+        figures = runner.message_hub.get_scalar('val/mIoU').data[0]
+        best = 1 if figures[0] >= figures[1] else 2
+        history = recorder.weights[1] if best == 1 else None
+        if history is not None:
+            for name, value in recorder.weights[2].items():
+                assert torch.equal(value, history[name]), name
+        assert all(value.abs().sum() > 0 for value in recorder.momenta[2].values())
+
+        # the stream goes on where it was, with labels of the generation in use
+        first, second = generations(root)
+        dataset: MultiDomainDataset = runner.train_dataloader.dataset
+        for step, batch in enumerate(recorder.batches):
+            dataset.pseudo_labels = first if step < 2 else second
+            for place in range(2):
+                sample = dataset[StreamPosition(0, 2 * step + place)]
+                assert batch['source']['img_path'][place] == sample['source']['img_path']
+                for found, target in zip(batch['targets'], sample['targets']):
+                    for key in ('img', 'strong_img', 'soft_pseudo_label', 'strong_affine'):
+                        assert torch.equal(found[key][place], target[key]), (step, key)
+        labels = [load_soft_pseudo_label(each.path('dusk', '0')) for each in (first, second)]
+        assert abs(labels[0] - labels[1]).max() > 0
+
+    def test_resume_takes_up_the_generation_in_use(self, toy_config, warmup_checkpoint):
+        run(self.config(toy_config, warmup_checkpoint, max_iters=3))
+        config = self.config(toy_config, warmup_checkpoint, max_iters=5)
+        config.load_from = str(Path(config.work_dir, 'iter_3.pth'))
+        config.resume = True
+        config.experiment_name += '_resumed'
+        runner, recorder = run(config)
+        assert len(recorder.batches) == 2
+        dataset = runner.train_dataloader.dataset
+        sample = dataset[StreamPosition(0, 2 * 3)]
+        assert recorder.batches[0]['source']['img_path'][0] == sample['source']['img_path']
+        root = Path(config.work_dir, 'pseudo_labels')
+        dataset.pseudo_labels = generations(root)[0]
+        assert dataset.pseudo_labels.iteration == 2
+        sample = dataset[StreamPosition(0, 2 * 3)]
+        found = recorder.batches[0]['targets'][0]['soft_pseudo_label'][0]
+        assert torch.equal(found, sample['targets'][0]['soft_pseudo_label'])
+
+    @pytest.mark.parametrize(
+        ('options', 'message'),
+        [
+            (dict(load_from=None), r'MCL starts from a warm-up, but load_from is not set'),
+            ({'train_cfg.val_interval': 3}, r'PseudoLabelHook.interval is 2.*val_interval \(3\)'),
+            (
+                {'train_dataloader.persistent_workers': True, 'train_dataloader.num_workers': 1},
+                r'persistent_workers is True',
+            ),
+        ],
+    )
+    def test_mistakes_are_named_before_training(self, toy_config, options, message):
+        config = self.config(toy_config, 'warmup.pth')
+        config.merge_from_dict(options)
+        with pytest.raises(ValueError, match=message):
+            run(config)
+        assert not Path(config.work_dir, 'pseudo_labels').exists()

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlcl_mmseg.pseudo_labels import (
+    PseudoLabelGeneration,
+    class_thresholds,
+    generations,
+    load_soft_pseudo_label,
+    remove_generations,
+    select_pseudo_label,
+    warp_pseudo_label,
+)
+
+from ..models import slow
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 40), st.sampled_from([0.5, 0.3, 1]))
+def test_thresholds_of_any_classes(seed, num_classes, count, quantile):
+    """The element at round(quantile · n), halves to even, of each class's ascending entropies."""
+    generator = torch.Generator().manual_seed(seed)
+    hard = torch.randint(num_classes, (1, 1, count), generator=generator)
+    # few values, so that there are ties
+    entropy = torch.randint(5, (1, 1, count), generator=generator) / 5
+    found = class_thresholds(entropy, hard, num_classes, quantile)
+    for c in range(num_classes):
+        values = sorted(entropy[hard == c].tolist())
+        index = min(round(quantile * len(values)), len(values) - 1)
+        assert found[c] == (values[index] if values else 0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.1, 20))
+def test_selection_of_any_sharpness(seed, sharpness):
+    generator = torch.Generator().manual_seed(seed)
+    logits = sharpness * torch.randn(2, 4, 12, 16, generator=generator, dtype=torch.float64)
+    soft = logits.softmax(1)
+    expected = slow.select(slow.resize(soft.numpy(), 3, 4))
+    np.testing.assert_array_equal(select_pseudo_label(soft), expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.floats(-0.6, 0.6),
+    st.floats(-0.4, 0.4),
+    st.integers(-20, 20),
+    st.booleans(),
+)
+def test_any_affine(seed, angle, shear, shift, flip):
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.randint(3, (1, 6, 8), generator=generator)
+    a, b = np.cos(angle), np.sin(angle)
+    sign = -1 if flip else 1
+    # a fraction that keeps every source point off the borders between pixels
+    affine = torch.tensor([[[sign * a, shear - b, shift + 0.137], [b, a, -shift + 0.241]]])
+    cutout = torch.tensor([[4, 9, 17, 15]])
+    expected = slow.warp(label.numpy(), affine, cutout)
+    found = warp_pseudo_label(label, affine.float(), cutout).numpy()
+    # float32 and float64 may fall on two sides of a border between pixels
+    assert (found != expected).mean() <= 1 / 48
+
+
+def test_flip_is_exact_and_cutout_rounds_down():
+    label = torch.arange(12).view(1, 2, 6)
+    flip = torch.tensor([[[-1.0, 0, 24], [0, 1, 0]]])
+    found = warp_pseudo_label(label, flip, torch.tensor([[7, 0, 11, 7]]))
+    # x: 7 // 4 = 1 to 11 // 4 = 2; y: 0 to 7 // 4 = 1
+    assert found.tolist() == [[[5, 255, 3, 2, 1, 0], [11, 10, 9, 8, 7, 6]]]
+
+
+class TestStore:
+    def test_round_trip(self, tmp_path):
+        soft = torch.rand(3, 4, 5).softmax(0).numpy()
+        generation = PseudoLabelGeneration(tmp_path, 7)
+        generation.begin()
+        generation.write('dusk', 'city/frame', soft)
+        assert not generation.complete
+        generation.finish()
+        assert generation.complete
+        found = load_soft_pseudo_label(generation.path('dusk', 'city/frame'))
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, soft, atol=5e-4)
+
+    def test_leftovers_of_an_interrupted_attempt_do_not_count(self, tmp_path):
+        interrupted = PseudoLabelGeneration(tmp_path, 0)
+        interrupted.begin()
+        interrupted.write('dusk', 'old', np.ones((2, 2, 2)))
+        assert generations(tmp_path) == []
+        again = PseudoLabelGeneration(tmp_path, 0)
+        again.begin()
+        again.write('dusk', 'new', np.ones((2, 2, 2)))
+        again.finish()
+        with pytest.raises(FileNotFoundError):
+            load_soft_pseudo_label(again.path('dusk', 'old'))
+
+    def test_the_newest_are_kept(self, tmp_path):
+        for iteration in (0, 200, 1000):
+            generation = PseudoLabelGeneration(tmp_path, iteration)
+            generation.begin()
+            generation.finish()
+        remove_generations(tmp_path, keep=2)
+        assert [each.iteration for each in generations(tmp_path)] == [200, 1000]

@@ -1,0 +1,111 @@
+"""Make the label images of IDD from the polygons it is downloaded with.
+
+Like the official AutoNUE converter: objects are painted in their order over 'unlabeled'. An
+interrupted run goes on where it stopped.
+"""
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from rich.progress import track
+
+from mlcl_mmseg.datasets.label_spaces import RAW_LABELS
+
+POLYGONS = '_gtFine_polygons.json'
+LABELS = '_gtFine_labelids.png'
+LABEL_IDS = {name: raw_id for raw_id, (name, *_) in RAW_LABELS['idd'].items()}
+
+
+def label_id(label: str, path: Path) -> int:
+    """The raw id of a label; one that is unknown with the ending 'group' counts without it.
+
+    Args:
+        label (str): The label of an object.
+        path (Path): The file it came from, for the error message.
+
+    Raises:
+        ValueError: If there is no such label.
+    """
+    if label in LABEL_IDS:
+        return LABEL_IDS[label]
+    if label.removesuffix('group') in LABEL_IDS:
+        return LABEL_IDS[label.removesuffix('group')]
+    raise ValueError(f'{path} has an object labelled {label!r}, which is no label of IDD.')
+
+
+def paint(path: Path) -> Image.Image:
+    """Paint the polygons of one frame.
+
+    Args:
+        path (Path): A ``_gtFine_polygons.json`` file.
+
+    Returns:
+        Image.Image: Raw label ids, 8-bit, one channel.
+
+    Raises:
+        ValueError: If the file is no JSON or has an unknown label.
+    """
+    try:
+        annotation = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is not valid JSON, download it again: {error}.') from error
+    size = annotation['imgWidth'], annotation['imgHeight']
+    image = Image.new('L', size, LABEL_IDS['unlabeled'])
+    draw = ImageDraw.Draw(image)
+    for item in annotation['objects']:
+        if item.get('deleted') or len(item['polygon']) < 3:
+            continue
+        corners = [tuple(corner) for corner in item['polygon']]
+        draw.polygon(corners, fill=label_id(item['label'], path))
+    return image
+
+
+def label_path(path: Path) -> Path:
+    """The label image that belongs to a polygon file."""
+    return path.with_name(path.name.removesuffix(POLYGONS) + LABELS)
+
+
+def convert(path: Path) -> None:
+    """Write the label image of one polygon file: aside first, so that none is ever incomplete."""
+    partial = label_path(path).with_suffix('.png.partial')
+    paint(path).save(partial, format='PNG')
+    partial.replace(label_path(path))
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Make the label images of IDD from its polygons.')
+    parser.add_argument('data_root', type=Path, help='the folder that holds gtFine')
+    parser.add_argument(
+        '--workers', type=int, default=os.cpu_count(), help='processes, default: one a CPU core'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Convert all polygon files that have no label image yet."""
+    args = parse_args()
+    polygons = sorted(args.data_root.glob(f'gtFine/*/*/*{POLYGONS}'))
+    if not polygons:
+        sys.exit(
+            f'{args.data_root} has no gtFine/<split>/<drive>/*{POLYGONS}: '
+            'give the folder into which IDD was unpacked.'
+        )
+    todo = [path for path in polygons if not label_path(path).exists()]
+    with ProcessPoolExecutor(args.workers) as executor:
+        results = executor.map(convert, todo, chunksize=8)
+        try:
+            for _ in track(results, 'IDD label images', total=len(todo)):
+                pass
+        except ValueError as error:
+            sys.exit(str(error))
+    print(f'{len(polygons)} label images are complete, {len(todo)} of them new.')
+
+
+if __name__ == '__main__':
+    main()
