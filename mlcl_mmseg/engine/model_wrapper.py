@@ -3,10 +3,11 @@
 import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmseg.registry import MODEL_WRAPPERS
+from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
 
+# MMEngine's own registry: Runner looks wrappers up there and nowhere else
 @MODEL_WRAPPERS.register_module()
 class MultiTargetDistributedDataParallel(MMDistributedDataParallel):
     """DDP around the network's turn of the step, on GPUs and on CPUs.

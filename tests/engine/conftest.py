@@ -21,6 +21,7 @@ def shrink(config: Config) -> Config:
             hook.pipeline[1].scale = (64, 32)
     config.model.backbone.update(base_channels=8, stem_channels=8)
     config.model.decode_head.update(in_channels=64, channels=32, dilations=(1, 2))
+    config.train_dataloader.num_workers = config.val_dataloader.num_workers = 0
     config.visualizer.vis_backends = [dict(type='LocalVisBackend')]
     return config
 

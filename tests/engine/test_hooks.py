@@ -43,6 +43,8 @@ def run(config):
     runner = Runner.from_cfg(config)
     runner.register_hook(recorder)
     runner.train()
+    # frees the workers at once; the garbage collector would wait for them
+    runner.train_loop.dataloader_iterator = None
     return runner, recorder
 
 

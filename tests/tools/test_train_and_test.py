@@ -1,0 +1,201 @@
+"""The whole method through the command line, on drawn scenes and, where they are, real images."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'tests' / 'configs'
+REAL_DATA = ROOT.parent / 'shared' / 'data'
+DOMAINS = ('other_day', 'dusk', 'cityscapes')
+
+
+def call(command, data, fails=False, **environment):
+    environment = {
+        **os.environ,
+        'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+        'MLCL_REAL_DATA': str(data),
+        'OMP_NUM_THREADS': '1',
+        **environment,
+    }
+    command = [str(part) for part in command]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    output = done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, output[-4000:]
+    return output
+
+
+def train(stage, work_dir, data, *arguments, max_iters=2, options=(), **kwargs):
+    return call(
+        [
+            sys.executable,
+            ROOT / 'tools' / 'train.py',
+            CONFIGS / f'small_{stage}.py',
+            '--work-dir',
+            work_dir,
+            *arguments,
+            '--cfg-options',
+            *schedule(max_iters),
+            *options,
+        ],
+        data,
+        **kwargs,
+    )
+
+
+def schedule(max_iters):
+    return [
+        f'train_cfg.max_iters={max_iters}',
+        'train_cfg.val_interval=2',
+        'default_hooks.checkpoint.interval=2',
+        f'default_hooks.logger.interval={max_iters}',
+        'train_dataloader.num_workers=0',
+        'val_dataloader.num_workers=0',
+        'test_dataloader.num_workers=0',
+    ]
+
+
+def mcl_options(warmup):
+    return [f'load_from={best(warmup)}', 'custom_hooks.0.interval=2']
+
+
+def best(work_dir):
+    (checkpoint,) = Path(work_dir).glob('best_mIoU_iter_*.pth')
+    return checkpoint
+
+
+def table(output):
+    """The last printed table: ``{class or mIoU: {domain: IoU}}``."""
+    rows = re.findall(r'^\|(.+)\|$', output, re.M)
+    header = max(number for number, row in enumerate(rows) if 'class' in row)
+    names, *lines = ([cell.strip() for cell in row.split('|')] for row in rows[header:])
+    return {line[0]: dict(zip(names[1:], map(float, line[1:]))) for line in lines}
+
+
+def test_the_whole_method(toy_data, tmp_path):
+    """Warm-up, MCL from its best checkpoint, resume, test, prediction by MMSegmentation's API."""
+    warmup, mlcl = tmp_path / 'warmup', tmp_path / 'mlcl'
+    output = train('warmup', warmup, toy_data)
+    assert 'eta:' in output
+    assert list(warmup.rglob('events.out.tfevents.*'))
+
+    output = train('mlcl', mlcl, toy_data, options=mcl_options(warmup))
+    assert 'Pseudo-labels dusk after iteration 0' in output
+    assert len(list((mlcl / 'pseudo_labels/iter_0').rglob('*.npy'))) == 5 + 3 + 4
+
+    output = train('mlcl', mlcl, toy_data, '--resume', max_iters=4, options=mcl_options(warmup))
+    assert re.search(r'Iter\(train\) \[4/4\]', output)
+    assert not re.search(r'Iter\(train\) \[2/4\]', output)
+
+    figures = tmp_path / 'figures'
+    predictions = tmp_path / 'predictions'
+    output = call(
+        [
+            *(sys.executable, ROOT / 'tools' / 'test.py', CONFIGS / 'small_mlcl.py', best(mlcl)),
+            *('--work-dir', figures, '--out', predictions),
+            *('--cfg-options', 'test_dataloader.num_workers=0'),
+        ],
+        toy_data,
+    )
+    printed = table(output)
+    assert list(printed) == [
+        *('flat', 'construction', 'object', 'nature', 'sky', 'human', 'vehicle', 'mIoU')
+    ]
+    (written,) = figures.rglob('*.json')
+    written = json.loads(written.read_text())
+    for domain in DOMAINS:
+        assert written[f'mIoU/{domain}'] == printed['mIoU'][domain]
+        present = [row[domain] for name, row in printed.items() if name != 'mIoU']
+        present = [value for value in present if value == value]
+        assert sum(present) / len(present) == pytest.approx(printed['mIoU'][domain], abs=0.02)
+    mean = sum(printed['mIoU'].values()) / 3
+    assert written['mIoU'] == pytest.approx(mean, abs=0.02)
+    assert len(list(predictions.glob('*.png'))) > 0
+
+    os.environ['MLCL_REAL_DATA'] = str(toy_data)
+    from mmseg.apis import MMSegInferencer, inference_model, init_model
+
+    image = str(toy_data / 'camvid/dusk_0001TP/images/0.png')
+    model = init_model(str(CONFIGS / 'small_mlcl.py'), str(best(mlcl)), device='cpu')
+    assert model.dataset_meta['classes'][0] == 'flat'
+    # no label is loaded: the prediction has the image's own size
+    prediction = inference_model(model, image).pred_sem_seg.data[0]
+    assert prediction.shape == (32, 48)
+    inferencer = MMSegInferencer(model, device='cpu')
+    again = inferencer(image, return_datasamples=True).pred_sem_seg.data[0]
+    assert torch.equal(prediction, again)
+
+
+def test_two_processes(toy_data, tmp_path):
+    """Warm-up and MCL through dist_train.sh with gloo on CPUs."""
+    for port, stage in ((29511, 'warmup'), (29512, 'mlcl')):
+        options = mcl_options(tmp_path / 'warmup') if stage == 'mlcl' else []
+        output = call(
+            [
+                *(ROOT / 'tools' / 'dist_train.sh', CONFIGS / f'small_{stage}.py', 2),
+                *('--work-dir', tmp_path / stage),
+                *('--cfg-options', *schedule(2), *options),
+            ],
+            toy_data,
+            PORT=str(port),
+        )
+        assert re.search(r'Iter\(train\) \[2/2\]', output)
+        assert 'mean over 3 domains' in output
+        assert best(tmp_path / stage).is_file()
+    labels = list((tmp_path / 'mlcl/pseudo_labels/iter_0').rglob('*.npy'))
+    assert len(labels) == 5 + 3 + 4
+
+
+def test_learning_rates_scale_with_the_batch(toy_data, tmp_path):
+    """2 images a domain instead of 4: half the rates of the network and the discriminators."""
+    output = train('warmup', tmp_path, toy_data, '--auto-scale-lr')
+    assert 'Scaling the original LR by 0.5' in output
+    rates = re.search(r'network.lr: (\S+) discriminators.lr: (\S+)', output).groups()
+    assert [float(rate) for rate in rates] == pytest.approx([5e-3, 5e-5], rel=0.02)
+
+
+def test_mixed_precision_reaches_every_optimiser(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    from train import enable_amp
+
+    warmup = dict(
+        constructor='MultiTargetOptimWrapperConstructor',
+        network=dict(type='OptimWrapper', optimizer=dict(type='SGD')),
+        discriminators=dict(optimizer=dict(type='Adam')),
+        paramwise_cfg=dict(lr_mult={}),
+    )
+    mlcl = dict(type='OptimWrapper', optimizer=dict(type='SGD'))
+    for config in (warmup, mlcl):
+        enable_amp(config)
+    for wrapper in (warmup['network'], warmup['discriminators'], mlcl):
+        assert wrapper['type'] == 'AmpOptimWrapper'
+        assert wrapper['loss_scale'] == 'dynamic'
+    assert 'type' not in warmup
+
+
+def test_mcl_without_a_warmup(toy_data, tmp_path):
+    output = train('mlcl', tmp_path, toy_data, fails=True, options=['custom_hooks.0.interval=2'])
+    assert 'MCL starts from a warm-up, but load_from is not set' in output
+
+
+@pytest.mark.skipif(not REAL_DATA.is_dir(), reason='the real images are not here')
+def test_real_images(tmp_path):
+    """CamVid drives and Cityscapes frames, a few steps of both stages."""
+    train('warmup', tmp_path / 'warmup', REAL_DATA, max_iters=8)
+    output = train(
+        *('mlcl', tmp_path / 'mlcl', REAL_DATA),
+        max_iters=8,
+        options=[f'load_from={best(tmp_path / "warmup")}', 'custom_hooks.0.interval=4'],
+    )
+    printed = table(output)
+    assert set(printed['mIoU']) == set(DOMAINS)
+    assert all(value > 0 for value in printed['mIoU'].values())
+    kept = re.findall(r'mcl/kept_pixels/\w+: ([\d.]+)', output)
+    assert len(kept) == 3
+    assert all(0 < float(share) < 1 for share in kept)
