@@ -203,6 +203,17 @@ class TestCheckpoints:
                 assert torch.equal(loaded[name], value), name
         assert torch.equal(model.decode_head.conv_seg.weight, agnostic)
 
+    def test_a_warmup_loads_strictly_with_all_discriminators_or_none(self, build_tiny):
+        checkpoint = build_tiny('AdversarialWarmup').state_dict()
+        model = build_tiny('AdversarialWarmup')
+        model.load_state_dict(checkpoint)
+        del checkpoint['discriminators.0.conv1.weight']
+        with pytest.raises(RuntimeError, match=r'discriminators\.0\.conv1\.weight'):
+            model.load_state_dict(checkpoint)
+        for name in [name for name in checkpoint if name.startswith('discriminators.')]:
+            del checkpoint[name]
+        model.load_state_dict(checkpoint)
+
     def test_another_number_of_heads(self, build_tiny):
         checkpoint = build_tiny('AdversarialWarmup', 3).state_dict()
         with pytest.raises(ValueError, match=r'has 3 domain heads, but model.targets names 2'):

@@ -142,6 +142,14 @@ def test_broken_file(tmp_path, run):
         run(tmp_path)
 
 
+def test_incomplete_file(tmp_path, run):
+    polygons = tmp_path / 'gtFine/train/0/005506_gtFine_polygons.json'
+    polygons.parent.mkdir(parents=True)
+    polygons.write_text('{"imgHeight": 4, "imgWidth": 6}')
+    with pytest.raises(SystemExit, match=r'005506_gtFine_polygons\.json has no objects'):
+        run(tmp_path)
+
+
 @pytest.mark.parametrize('folder', ['', 'gtFine', 'gtFine/train/0'])
 def test_no_polygons(tmp_path, run, folder):
     (tmp_path / folder).mkdir(parents=True, exist_ok=True)

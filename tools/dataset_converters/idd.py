@@ -48,12 +48,15 @@ def paint(path: Path) -> Image.Image:
         Image.Image: Raw label ids, 8-bit, one channel.
 
     Raises:
-        ValueError: If the file is no JSON or has an unknown label.
+        ValueError: If the file is no JSON, is incomplete or has an unknown label.
     """
     try:
         annotation = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
         raise ValueError(f'{path} is not valid JSON, download it again: {error}.') from error
+    missing = {'imgWidth', 'imgHeight', 'objects'} - set(annotation)
+    if missing:
+        raise ValueError(f'{path} has no {", ".join(sorted(missing))}, download it again.')
     size = annotation['imgWidth'], annotation['imgHeight']
     image = Image.new('L', size, LABEL_IDS['unlabeled'])
     draw = ImageDraw.Draw(image)
