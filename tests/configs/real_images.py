@@ -1,6 +1,6 @@
-# Real images as domains by config alone: CamVid drives and Cityscapes frames, a small network.
+# Real images as domains by config alone: CamVid drives and Cityscapes frames, at a small size.
+_base_ = '../../configs/_base_/datasets/domains_7.py'
 real_data = '{{$MLCL_REAL_DATA:data}}'
-num_classes = 7
 working_size = (320, 160)
 crop_size = (160, 80)
 
@@ -11,7 +11,7 @@ day, other_day, dusk = (
         type='FolderDomain',
         domain=name,
         data_root=f'{real_data}/camvid/{folder}',
-        num_classes=num_classes,
+        num_classes=7,
         label_map=camvid_labels,
     )
     for name, folder in (
@@ -20,52 +20,30 @@ day, other_day, dusk = (
         ('dusk', 'dusk_0001TP'),
     )
 )
-cityscapes = dict(
+frames = dict(
     type='CityscapesDomain',
     domain='cityscapes',
     data_root=f'{real_data}/cityscapes',
-    num_classes=num_classes,
+    num_classes=7,
     split='train',
 )
-targets = [other_day, dusk, cityscapes]
+targets = [other_day, dusk, frames]
 
-load_image = dict(
-    type='LoadImageFromFile', color_type='color_ignore_orientation', imdecode_backend='pillow'
-)
-load_label = dict(type='LoadAnnotations', imdecode_backend='pillow')
-resize = dict(type='Resize', scale=working_size, keep_ratio=False, backend='pillow')
-weak = dict(type='WeakAugmentation', crop_size=crop_size)
-pack = dict(
-    type='PackSegInputs',
-    meta_keys=('img_path', 'ori_shape', 'img_shape', 'domain', 'sample_name'),
-)
-source_pipeline = [
-    load_image,
-    load_label,
-    resize,
-    dict(type='MapLabels'),
-    weak,
-    dict(type='PackDomainInputs'),
-]
-warmup_pipeline = [load_image, resize, weak, dict(type='PackDomainInputs')]
+sizes = dict(Resize=dict(scale=working_size), WeakAugmentation=dict(crop_size=crop_size))
+source_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.source_pipeline]
+warmup_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.warmup_pipeline]
 self_training_pipeline = [
-    load_image,
-    resize,
-    dict(type='LoadSoftPseudoLabel'),
-    weak,
-    dict(type='StrongAugmentation'),
-    dict(type='PackDomainInputs'),
+    {**step, **sizes.get(step.type, {})} for step in _base_.self_training_pipeline
 ]
-pseudo_label_pipeline = [load_image, resize, pack]
-test_pipeline = [load_image, load_label, resize, dict(type='MapLabels'), pack]
+pseudo_label_pipeline = [
+    {**step, **sizes.get(step.type, {})} for step in _base_.pseudo_label_pipeline
+]
+test_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.test_pipeline]
 
 train_dataloader = dict(
     batch_size=2,
     num_workers=1,
-    sampler=dict(type='StreamSampler'),
-    collate_fn=dict(type='default_collate'),
     dataset=dict(
-        type='MultiDomainDataset',
         source=day,
         targets=targets,
         source_pipeline=source_pipeline,
@@ -73,11 +51,9 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
     num_workers=1,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='MultiDomainValidation', domains=targets, pipeline=test_pipeline),
+    persistent_workers=False,
+    dataset=dict(domains=targets, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='DomainIoUMetric')
-test_evaluator = val_evaluator
+del sizes

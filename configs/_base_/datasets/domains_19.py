@@ -1,86 +1,28 @@
-# All domains in 19 classes; a setting picks its source and targets. Sizes are (width, height).
-# The four data sets lie in data/, or where the environment variable MLCL_DATA_ROOT says.
-data_root = '{{$MLCL_DATA_ROOT:data}}'
+# All domains in 19 classes: those of domains_7.py with another label space and other sizes.
+_base_ = './domains_7.py'
 num_classes = 19
 working_size = (1024, 512)
 crop_size = (512, 256)
 
-gta5 = dict(
-    type='GTA5Domain',
-    domain='gta5',
-    data_root=f'{data_root}/GTA5',
-    num_classes=num_classes,
-)
-cityscapes = dict(
-    type='CityscapesDomain',
-    domain='cityscapes',
-    data_root=f'{data_root}/Cityscapes',
-    num_classes=num_classes,
-)
-mapillary = dict(
-    type='MapillaryDomain',
-    domain='mapillary',
-    data_root=f'{data_root}/Mapillary',
-    num_classes=num_classes,
-)
-idd = dict(
-    type='IDDDomain',
-    domain='idd',
-    data_root=f'{data_root}/IDD_Segmentation',
-    num_classes=num_classes,
-)
+gta5 = dict(num_classes=num_classes)
+cityscapes = dict(num_classes=num_classes)
+mapillary = dict(num_classes=num_classes)
+idd = dict(num_classes=num_classes)
 
-# Pillow reads and resizes: it antialiases, ignores EXIF rotation and keeps palette indices
-load_image = dict(
-    type='LoadImageFromFile', color_type='color_ignore_orientation', imdecode_backend='pillow'
-)
-load_label = dict(type='LoadAnnotations', imdecode_backend='pillow')
-resize = dict(type='Resize', scale=working_size, keep_ratio=False, backend='pillow')
-weak = dict(type='WeakAugmentation', crop_size=crop_size)
-pack = dict(
-    type='PackSegInputs',
-    meta_keys=('img_path', 'ori_shape', 'img_shape', 'domain', 'sample_name'),
-)
-
-source_pipeline = [
-    load_image,
-    load_label,
-    resize,
-    dict(type='MapLabels'),
-    weak,
-    dict(type='PackDomainInputs'),
-]
-warmup_pipeline = [load_image, resize, weak, dict(type='PackDomainInputs')]
+sizes = dict(Resize=dict(scale=working_size), WeakAugmentation=dict(crop_size=crop_size))
+source_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.source_pipeline]
+warmup_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.warmup_pipeline]
 self_training_pipeline = [
-    load_image,
-    resize,
-    dict(type='LoadSoftPseudoLabel'),
-    weak,
-    dict(type='StrongAugmentation'),
-    dict(type='PackDomainInputs'),
+    {**step, **sizes.get(step.type, {})} for step in _base_.self_training_pipeline
 ]
-pseudo_label_pipeline = [load_image, resize, pack]
-# LoadAnnotations before Resize: evaluated at the working size, the paper's protocol
-test_pipeline = [load_image, load_label, resize, dict(type='MapLabels'), pack]
+pseudo_label_pipeline = [
+    {**step, **sizes.get(step.type, {})} for step in _base_.pseudo_label_pipeline
+]
+test_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.test_pipeline]
 
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=4,
-    sampler=dict(type='StreamSampler'),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        type='MultiDomainDataset',
-        source_pipeline=source_pipeline,
-        target_pipeline=warmup_pipeline,
-    ),
+    dataset=dict(source_pipeline=source_pipeline, target_pipeline=warmup_pipeline)
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='MultiDomainValidation', pipeline=test_pipeline),
-)
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='DomainIoUMetric')
-test_evaluator = val_evaluator
+del sizes

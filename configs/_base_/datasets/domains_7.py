@@ -84,3 +84,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type='DomainIoUMetric')
 test_evaluator = val_evaluator
+
+# building blocks of the pipelines above
+del load_image, load_label, resize, weak, pack
