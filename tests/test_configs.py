@@ -73,7 +73,7 @@ def test_the_model_builds(name):
 @pytest.mark.parametrize('stage', ['warmup', 'mlcl'])
 def test_the_papers_schedule(stage):
     config = Config.fromfile(ROOT / stage / 'g2ci.py')
-    assert config.train_cfg.max_iters == config.param_scheduler.end == 60000
+    assert config.train_cfg.max_iters == config.param_scheduler.end - 1 == 60000
     assert config.train_cfg.val_interval == 1000
     assert config.train_dataloader.batch_size == config.auto_scale_lr.base_batch_size == 4
     assert config.default_hooks.checkpoint.save_best == 'mIoU'

@@ -74,10 +74,10 @@ def enable_amp(optim_wrapper: dict) -> None:
 def resume_from_latest(config: Config) -> None:
     """Resume the latest checkpoint of the work dir, if any; ImageNet is not needed then."""
     latest = find_latest_checkpoint(config.work_dir)
+    config.resume = latest is not None
     if latest is None:
         print(f'{config.work_dir} has no checkpoint to resume: training starts anew.')
         return
-    config.resume = True
     config.load_from = latest
     config.model.backbone.init_cfg = None
 
@@ -89,7 +89,7 @@ def main() -> None:
         enable_amp(config.optim_wrapper)
     if args.auto_scale_lr:
         config.auto_scale_lr.enable = True
-    if args.resume:
+    if args.resume or (config.resume and config.load_from is None):
         resume_from_latest(config)
     Runner.from_cfg(config).train()
 

@@ -101,12 +101,12 @@ class DomainDataset(BaseSegDataset):
             np.ndarray: (H, W) uint8 class indices, 255 = ignore.
 
         Raises:
-            ValueError: If the label is not a single-channel 8-bit image.
+            ValueError: If the label is not a single-channel image.
         """
-        if raw_label.ndim != 2 or raw_label.dtype != np.uint8:
+        if raw_label.ndim != 2:
             raise ValueError(
-                f'{path} is no single-channel 8-bit image of label ids (shape {raw_label.shape}, '
-                f'{raw_label.dtype}): point {type(self).__name__} at the id images of the data set.'
+                f'{path} is no single-channel image of label ids (shape {raw_label.shape}): point '
+                f'{type(self).__name__} at the id images of the data set.'
             )
         return self.label_lookup[raw_label]
 
@@ -152,6 +152,10 @@ class DomainDataset(BaseSegDataset):
             for name in names
             if name.endswith(self.image_suffixes)
         )
+        names = [image.with_suffix('') for image in images]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f'{folder / twice} is there in two formats: remove one of them.')
         if not images:
             raise FileNotFoundError(
                 f'{folder} holds no *{" or *".join(self.image_suffixes)} image: check data_root '

@@ -88,8 +88,11 @@ class MultiDomainDataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """Classes and palette, those of the source."""
-        return self.source.metainfo
+        """Classes and palette of the source, and the names of the targets.
+
+        MMEngine keeps it in every checkpoint, so that MCL can tell whose heads a warm-up has.
+        """
+        return {**self.source.metainfo, 'targets': [target.domain for target in self.targets]}
 
     def __len__(self) -> int:
         """Length of the longest domain; the stream itself is endless."""

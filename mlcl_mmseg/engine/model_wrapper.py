@@ -1,9 +1,10 @@
 """Distributed training of models that may have several optimisers."""
 
 import torch
-from mmengine.model import MMDistributedDataParallel
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import MODEL_WRAPPERS
+from mmengine.runner import Runner
 from torch import nn
 
 
@@ -32,3 +33,8 @@ class MultiTargetDistributedDataParallel(MMDistributedDataParallel):
         if isinstance(optim_wrapper, OptimWrapperDict):
             optim_wrapper = optim_wrapper['network']
         return super().train_step(data, optim_wrapper)
+
+
+def segmentor_of(runner: Runner) -> nn.Module:
+    """The segmentor that a runner trains, without its distributed wrapper."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -49,13 +49,15 @@ class DomainIoUMetric(IoUMetric):
             areas = zip(*(areas for name, *areas in results if name == domain))
             scores = self.total_area_to_metrics(*(sum(area).double() for area in areas))
             mean_ious.append(np.nanmean(scores['IoU']))
-            metrics[f'mIoU/{domain}'] = percent(mean_ious[-1])
-            metrics[f'aAcc/{domain}'] = percent(scores['aAcc'])
-            metrics[f'mAcc/{domain}'] = percent(np.nanmean(scores['Acc']))
-            table.add_column(domain, [*map(percent, scores['IoU']), metrics[f'mIoU/{domain}']])
-        metrics['mIoU'] = percent(np.mean(mean_ious))
+            metrics[f'mIoU/{domain}'] = 100 * float(mean_ious[-1])
+            metrics[f'aAcc/{domain}'] = 100 * float(scores['aAcc'])
+            metrics[f'mAcc/{domain}'] = 100 * float(np.nanmean(scores['Acc']))
+            table.add_column(domain, [*map(percent, scores['IoU']), percent(mean_ious[-1])])
+        metrics['mIoU'] = 100 * float(np.mean(mean_ious))
         print_log(f'IoU per class and domain (%):\n{table}', logger='current')
-        print_log(f'mIoU, mean over {len(domains)} domains: {metrics["mIoU"]}', logger='current')
+        print_log(
+            f'mIoU, mean over {len(domains)} domains: {metrics["mIoU"]:.2f}', logger='current'
+        )
         return metrics
 
     @staticmethod
@@ -83,5 +85,5 @@ class DomainIoUMetric(IoUMetric):
 
 
 def percent(share: float) -> float:
-    """A share in percent, two decimals."""
+    """A share in percent with two decimals, for the table."""
     return round(float(share) * 100, 2)

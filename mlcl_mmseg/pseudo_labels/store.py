@@ -6,6 +6,7 @@ its final name is complete.
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,6 @@ class PseudoLabelGeneration:
     def partial_folder(self) -> Path:
         """Where it is being written."""
         return self.root / f'iter_{self.iteration}.partial'
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of it is on disk."""
-        return self.folder.is_dir()
 
     def path(self, domain: str, sample_name: str) -> str:
         """The file of one image of the complete generation."""
@@ -78,11 +74,13 @@ def generations(root: str | Path) -> list[PseudoLabelGeneration]:
     return [PseudoLabelGeneration(root, iteration) for iteration in iterations]
 
 
-def remove_generations(root: str | Path, keep: int) -> None:
-    """Remove all but the newest ``keep`` generations."""
+def remove_generations(root: str | Path, unwanted: Callable[[int], bool]) -> None:
+    """Remove the generations of those iterations that are ``unwanted``."""
+    barrier()
     if is_main_process():
-        for generation in generations(root)[:-keep]:
-            shutil.rmtree(generation.folder)
+        for generation in generations(root):
+            if unwanted(generation.iteration):
+                shutil.rmtree(generation.folder)
     barrier()
 
 

@@ -26,5 +26,5 @@ optim_wrapper = dict(
     paramwise_cfg=dict(backbone_rates='stated', lr_mult=dict(decode_head=1)),
 )
 train_cfg = dict(max_iters=400, val_interval=100)
-param_scheduler = dict(end=400)
+param_scheduler = dict(end=401)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=100))

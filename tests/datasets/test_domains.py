@@ -139,7 +139,7 @@ def test_colour_labels_are_refused(make_tree, name):
     layout = LAYOUTS[name]
     label = layout.label.format(split=layout.validation, frame=layout.frames[0])
     write_image(root / label, random_pixels(0))
-    with pytest.raises(ValueError, match=f'{label} is no single-channel 8-bit image'):
+    with pytest.raises(ValueError, match=f'{label} is no single-channel image'):
         build(name, root)[0]
 
 
@@ -344,3 +344,11 @@ def test_folder_domain_takes_class_indices_without_a_map(tmp_path):
 def test_label_map_to_a_class_that_is_not_there(make_tree):
     with pytest.raises(ValueError, match=r'maps to \{5: 7\}, but .* 0 to 6, or 255 to ignore'):
         build('cityscapes', make_tree('cityscapes'), num_classes=7, label_map={4: 255, 5: 7})
+
+
+def test_image_in_two_formats(make_tree):
+    root = make_tree('idd')
+    image = next((root / 'leftImg8bit/train').rglob('*_leftImg8bit.png'))
+    image.with_suffix('.jpg').write_bytes(b'')
+    with pytest.raises(ValueError, match='is there in two formats: remove one of them'):
+        build('idd', root, 'target')

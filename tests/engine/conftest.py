@@ -46,7 +46,7 @@ def toy_config(toy_data, tmp_path, monkeypatch):
                 'train_cfg.max_iters': max_iters,
                 'train_cfg.val_interval': val_interval,
                 'default_hooks.checkpoint.interval': val_interval,
-                'param_scheduler.end': max_iters,
+                'param_scheduler.end': max_iters + 1,
                 'launcher': 'none',
                 **options,
             }

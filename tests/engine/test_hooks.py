@@ -1,5 +1,6 @@
 """The two hooks within real, very small runs."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mlcl_mmseg.datasets import MultiDomainDataset, StreamPosition
+from mlcl_mmseg.engine import PseudoLabelHook
+from mlcl_mmseg.evaluation import DomainIoUMetric
 from mlcl_mmseg.pseudo_labels import generations, load_soft_pseudo_label
 
 
@@ -88,6 +91,28 @@ class TestDiscriminatorHook:
         assert holds(Path(warmup_checkpoint).parent / 'iter_2.pth')
 
 
+def test_warmup_resumes_both_optimisers(toy_config):
+    run(toy_config('warmup', 2, 2))
+    config = toy_config('warmup', 3, 2)
+    config.load_from = str(Path(config.work_dir, 'iter_2.pth'))
+    config.resume = True
+    runner, recorder = run(config)
+    saved = torch.load(config.load_from, weights_only=False)
+    assert list(recorder.weights) == [2, 'end']
+    for name, value in saved['state_dict'].items():
+        assert torch.equal(recorder.weights[2][name], value), name
+    adam = runner.optim_wrapper['discriminators'].optimizer
+    assert {state['step'].item() for state in adam.state.values()} == {3}
+    assert [group['lr'] for group in adam.param_groups] == [0]
+
+
+def test_warmup_does_not_resume_without_discriminators(toy_config, warmup_checkpoint):
+    config = toy_config('warmup', 3, 3)
+    config.load_from, config.resume = warmup_checkpoint, True
+    with pytest.raises(ValueError, match=r'resume from iter_\*\.pth, not from best_\*\.pth'):
+        run(config)
+
+
 class TestPseudoLabelHook:
     def config(self, toy_config, load_from, max_iters=4, **options):
         config = toy_config('mlcl', max_iters, 1, load_from=load_from, **options)
@@ -112,24 +137,40 @@ class TestPseudoLabelHook:
                 torch.testing.assert_close(found, expected.detach(), atol=2e-3, rtol=0)
                 assert found.shape == (7, 5, 9)
 
+    @pytest.fixture
+    def falling_scores(self, monkeypatch):
+        """The first validation stays the best."""
+        scores = iter(range(90, 0, -10))
+        monkeypatch.setattr(
+            DomainIoUMetric, 'compute_metrics', lambda *_: {'mIoU': float(next(scores))}
+        )
+
     @pytest.mark.parametrize('num_workers', [0, 1])
-    def test_refresh(self, toy_config, warmup_checkpoint, num_workers):
+    def test_refresh(self, toy_config, warmup_checkpoint, falling_scores, num_workers):
         config = self.config(
-            toy_config, warmup_checkpoint, **{'train_dataloader.num_workers': num_workers}
+            toy_config,
+            warmup_checkpoint,
+            **{
+                'train_dataloader.num_workers': num_workers,
+                'default_hooks.checkpoint.max_keep_ckpts': -1,
+            },
         )
         runner, recorder = run(config)
         root = Path(config.work_dir, 'pseudo_labels')
         # at 2, not at the last iteration
         assert [each.iteration for each in generations(root)] == [0, 2]
 
-        # the network is the best checkpoint of iterations 1 and 2; the optimiser went on
-        figures = runner.message_hub.get_scalar('val/mIoU').data[0]
-        best = 1 if figures[0] >= figures[1] else 2
-        history = recorder.weights[1] if best == 1 else None
-        if history is not None:
-            for name, value in recorder.weights[2].items():
-                assert torch.equal(value, history[name]), name
-        assert all(value.abs().sum() > 0 for value in recorder.momenta[2].values())
+        # the network goes back to the best checkpoint, of iteration 1; the optimiser goes on
+        left_by_2 = torch.load(Path(config.work_dir, 'iter_2.pth'), weights_only=False)
+        for name, value in recorder.weights[2].items():
+            assert torch.equal(value, recorder.weights[1][name]), name
+        moved = [
+            not torch.equal(value, recorder.weights[1][name])
+            for name, value in left_by_2['state_dict'].items()
+        ]
+        assert any(moved)
+        for key, state in left_by_2['optimizer']['state'].items():
+            assert torch.equal(recorder.momenta[2][key], state['momentum_buffer'])
 
         # the stream goes on where it was, with labels of the generation in use
         first, second = generations(root)
@@ -145,29 +186,79 @@ class TestPseudoLabelHook:
         labels = [load_soft_pseudo_label(each.path('dusk', '0')) for each in (first, second)]
         assert abs(labels[0] - labels[1]).max() > 0
 
-    def test_resume_takes_up_the_generation_in_use(self, toy_config, warmup_checkpoint):
-        run(self.config(toy_config, warmup_checkpoint, max_iters=3))
-        config = self.config(toy_config, warmup_checkpoint, max_iters=5)
-        config.load_from = str(Path(config.work_dir, 'iter_3.pth'))
+    def resume(self, toy_config, load_from, iteration, max_iters=5):
+        config = self.config(toy_config, load_from, max_iters)
+        config.load_from = str(Path(config.work_dir, f'iter_{iteration}.pth'))
         config.resume = True
         config.experiment_name += '_resumed'
-        runner, recorder = run(config)
+        return run(config)
+
+    def test_resume_takes_up_the_generation_in_use(self, toy_config, warmup_checkpoint):
+        run(self.config(toy_config, warmup_checkpoint, max_iters=3))
+        runner, recorder = self.resume(toy_config, warmup_checkpoint, 3)
         assert len(recorder.batches) == 2
+        root = Path(runner.work_dir, 'pseudo_labels')
+        assert [each.iteration for each in generations(root)] == [2, 4]
         dataset = runner.train_dataloader.dataset
-        sample = dataset[StreamPosition(0, 2 * 3)]
-        assert recorder.batches[0]['source']['img_path'][0] == sample['source']['img_path']
-        root = Path(config.work_dir, 'pseudo_labels')
         dataset.pseudo_labels = generations(root)[0]
-        assert dataset.pseudo_labels.iteration == 2
         sample = dataset[StreamPosition(0, 2 * 3)]
-        found = recorder.batches[0]['targets'][0]['soft_pseudo_label'][0]
+        found = recorder.batches[0]
+        assert found['source']['img_path'][0] == sample['source']['img_path']
+        found = found['targets'][0]['soft_pseudo_label'][0]
         assert torch.equal(found, sample['targets'][0]['soft_pseudo_label'])
+
+    def test_resume_at_a_refresh_repeats_it(
+        self, toy_config, warmup_checkpoint, falling_scores, monkeypatch
+    ):
+        """Killed while the labels of iteration 2 are made: the best is loaded, labels are made."""
+        generate = PseudoLabelHook.generate
+
+        def killed(hook, runner):
+            if runner.iter == 2:
+                raise KeyboardInterrupt
+            return generate(hook, runner)
+
+        monkeypatch.setattr(PseudoLabelHook, 'generate', killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(self.config(toy_config, warmup_checkpoint, max_iters=3))
+        monkeypatch.setattr(PseudoLabelHook, 'generate', generate)
+        runner, recorder = self.resume(toy_config, warmup_checkpoint, 2, max_iters=3)
+        root = Path(runner.work_dir, 'pseudo_labels')
+        assert [each.iteration for each in generations(root)] == [0, 2]
+        assert runner.train_dataloader.dataset.pseudo_labels.iteration == 2
+        best = torch.load(Path(runner.work_dir, 'best_mIoU_iter_1.pth'), weights_only=False)
+        for name, value in best['state_dict'].items():
+            assert torch.equal(recorder.weights[2][name], value), name
+
+    def test_resume_without_its_labels(self, toy_config, warmup_checkpoint):
+        config = self.config(toy_config, warmup_checkpoint, max_iters=3)
+        run(config)
+        shutil.rmtree(Path(config.work_dir, 'pseudo_labels/iter_2'))
+        with pytest.raises(FileNotFoundError, match=r'iter_2 is missing, the pseudo-labels to'):
+            self.resume(toy_config, warmup_checkpoint, 3)
+
+    def test_a_new_run_does_not_take_what_an_old_one_left(self, toy_config, warmup_checkpoint):
+        config = self.config(toy_config, warmup_checkpoint, max_iters=1)
+        root = Path(config.work_dir, 'pseudo_labels')
+        for iteration in (40000, 50000):
+            (root / f'iter_{iteration}').mkdir(parents=True)
+        run(config)
+        assert [each.iteration for each in generations(root)] == [0]
+
+    def test_heads_of_other_targets(self, toy_config, warmup_checkpoint):
+        checkpoint = torch.load(warmup_checkpoint, weights_only=False)
+        assert checkpoint['meta']['dataset_meta']['targets'] == ['other_day', 'dusk', 'cityscapes']
+        checkpoint['meta']['dataset_meta']['targets'] = ['dusk', 'other_day', 'cityscapes']
+        torch.save(checkpoint, warmup_checkpoint)
+        with pytest.raises(ValueError, match=r'trained for the targets dusk, other_day, citysc'):
+            run(self.config(toy_config, warmup_checkpoint))
 
     @pytest.mark.parametrize(
         ('options', 'message'),
         [
             (dict(load_from=None), r'MCL starts from a warm-up, but load_from is not set'),
             ({'train_cfg.val_interval': 3}, r'PseudoLabelHook.interval is 2.*val_interval \(3\)'),
+            ({'default_hooks.checkpoint.save_best': None}, r'set default_hooks.checkpoint.save_b'),
             (
                 {'train_dataloader.persistent_workers': True, 'train_dataloader.num_workers': 1},
                 r'persistent_workers is True',

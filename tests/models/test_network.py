@@ -181,9 +181,16 @@ def test_unknown_options(build_tiny, change, message):
         build_tiny('AdversarialWarmup', **change)
 
 
-@pytest.mark.parametrize('targets', [[], ['idd', 'idd']])
-def test_targets_are_named_once(targets):
-    with pytest.raises(ValueError, match=r'name one or more domains, each once'):
+@pytest.mark.parametrize(
+    ('targets', 'message'),
+    [
+        ([], 'name one or more domains, each once'),
+        (['idd', 'idd'], 'name one or more domains, each once'),
+        (['glossy'], "domain 'glossy' has 'loss' in its name"),
+    ],
+)
+def test_names_of_targets(targets, message):
+    with pytest.raises(ValueError, match=message):
         MODELS.build(dict(type='MCLSegmentor', targets=targets, backbone={}, decode_head={}))
 
 
@@ -218,6 +225,24 @@ class TestCheckpoints:
         checkpoint = build_tiny('AdversarialWarmup', 3).state_dict()
         with pytest.raises(ValueError, match=r'has 3 domain heads, but model.targets names 2'):
             build_tiny('MCLSegmentor', 2).load_state_dict(checkpoint, strict=False)
+
+    def test_without_domain_heads(self, build_tiny):
+        """A source-only checkpoint, or any file: MMEngine would go on with random heads."""
+        model = build_tiny('MCLSegmentor')
+        for checkpoint in (build_tiny('SourceOnly').state_dict(), dict(foo=torch.zeros(1))):
+            with pytest.raises(ValueError, match=r'has no (backbone|domain_heads)\..* of shape'):
+                model.load_state_dict(checkpoint, strict=False)
+
+    def test_another_architecture(self, build_tiny):
+        checkpoint = build_tiny('AdversarialWarmup').state_dict()
+        checkpoint['domain_heads.1.bottleneck.conv.weight'] = torch.zeros(1)
+        with pytest.raises(ValueError, match=r'no domain_heads.1.bottleneck.conv.weight of shape'):
+            build_tiny('MCLSegmentor').load_state_dict(checkpoint, strict=False)
+
+    def test_source_only_of_another_label_space(self, build_tiny):
+        checkpoint = build_tiny('SourceOnly', num_classes=5).state_dict()
+        with pytest.raises(ValueError, match=r'has 5 classes, but the model has 3'):
+            build_tiny('SourceOnly').load_state_dict(checkpoint, strict=False)
 
     def test_another_label_space(self, build_tiny):
         checkpoint = build_tiny('AdversarialWarmup', num_classes=5).state_dict()

@@ -2,7 +2,8 @@
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=60000, val_interval=1000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-param_scheduler = dict(type='PolyLR', power=0.9, eta_min=0, begin=0, end=60000, by_epoch=False)
+# iteration k trains at (1 - k / 60000)^0.9 of the rate: PolyLR gets to 0 at end - 1
+param_scheduler = dict(type='PolyLR', power=0.9, eta_min=0, begin=0, end=60001, by_epoch=False)
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
@@ -10,6 +11,7 @@ default_hooks = dict(
     checkpoint=dict(
         type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2, save_best='mIoU'
     ),
+    buffers=dict(type='BroadcastBuffersHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )

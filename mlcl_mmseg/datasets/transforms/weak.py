@@ -23,6 +23,12 @@ def bilinear_matrix(size_in: int, size_out: int) -> np.ndarray:
     return matrix
 
 
+def scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
+    """(⌊scale·width⌋, ⌊that / aspect⌋)."""
+    scaled_width = int(scale * width)
+    return scaled_width, scaled_width * height // width
+
+
 @TRANSFORMS.register_module()
 class WeakAugmentation(BaseTransform):
     """Scale, crop and flip image, label and soft pseudo-label alike.
@@ -53,17 +59,17 @@ class WeakAugmentation(BaseTransform):
         """Transform ``img``, and ``gt_seg_map`` and ``soft_pseudo_label`` where present.
 
         Raises:
-            ValueError: If the scaled image is smaller than the crop.
+            ValueError: If the image at the smallest scale is smaller than the crop.
         """
         height, width = results['img'].shape[:2]
-        scaled_width = int(np.random.uniform(*self.scale_range) * width)
-        scaled = scaled_width, scaled_width * height // width
-        if scaled[0] < self.crop_size[0] or scaled[1] < self.crop_size[1]:
+        smallest = scaled_size(width, height, self.scale_range[0])
+        if smallest[0] < self.crop_size[0] or smallest[1] < self.crop_size[1]:
             raise ValueError(
-                f'{results["img_path"]} scaled to {scaled[0]}x{scaled[1]} is smaller than the crop '
-                f'{self.crop_size[0]}x{self.crop_size[1]}: raise scale_range of WeakAugmentation '
-                'or lower its crop_size.'
+                f'{results["img_path"]} scaled to {smallest[0]}x{smallest[1]} is smaller than the '
+                f'crop {self.crop_size[0]}x{self.crop_size[1]}: raise scale_range of '
+                'WeakAugmentation or lower its crop_size.'
             )
+        scaled = scaled_size(width, height, np.random.uniform(*self.scale_range))
         left = np.random.randint(scaled[0] - self.crop_size[0] + 1)
         top = np.random.randint(scaled[1] - self.crop_size[1] + 1)
         columns = slice(left, left + self.crop_size[0])

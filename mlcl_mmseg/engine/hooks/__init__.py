@@ -1,4 +1,5 @@
+from .broadcast_buffers_hook import BroadcastBuffersHook
 from .discriminator_hook import DiscriminatorHook
 from .pseudo_label_hook import PseudoLabelHook
 
-__all__ = ['DiscriminatorHook', 'PseudoLabelHook']
+__all__ = ['BroadcastBuffersHook', 'DiscriminatorHook', 'PseudoLabelHook']

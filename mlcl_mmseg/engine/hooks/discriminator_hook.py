@@ -3,13 +3,13 @@
 import torch
 from mmengine.dist import is_distributed
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ...models.losses.adversarial import SOURCE, TARGET, gan_loss
+from ..model_wrapper import segmentor_of
 
 PREFIX = 'discriminators.'
 
@@ -29,7 +29,7 @@ class DiscriminatorHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Wrap the discriminators for their own gradient reduction if there are more processes."""
-        self.segmentor = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self.segmentor = segmentor_of(runner)
         self.bank = self.segmentor.discriminators
         if is_distributed():
             self.bank.requires_grad_(True)
@@ -62,6 +62,19 @@ class DiscriminatorHook(Hook):
             log(
                 f'train/warmup/discriminator_accuracy/{domain}',
                 accuracy(source, target, self.segmentor.gan),
+            )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse to resume from a checkpoint without discriminators.
+
+        Raises:
+            ValueError: If the run is to be resumed from such a checkpoint.
+        """
+        held = any(name.startswith(PREFIX) for name in checkpoint['state_dict'])
+        if runner._resume and not held:
+            raise ValueError(
+                'The checkpoint has no discriminators, so the warm-up cannot be resumed from it: '
+                'resume from iter_*.pth, not from best_*.pth.'
             )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -7,14 +7,14 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import barrier, get_dist_info, is_main_process
-from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, load_checkpoint
 from mmseg.registry import HOOKS
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
+from ..model_wrapper import segmentor_of
 
 
 @HOOKS.register_module()
@@ -49,17 +49,23 @@ class PseudoLabelHook(Hook):
         self.num_workers = num_workers
 
     def before_run(self, runner: Runner) -> None:
-        """Check the schedule.
+        """Check the schedule before anything is computed.
 
         Raises:
-            ValueError: If a refresh would fall between two validations, MCL has no warm-up to
-                start from, or the loader's workers would outlive a refresh.
+            ValueError: If a refresh would find no validation or no best checkpoint, MCL has no
+                warm-up to start from, or the loader's workers would outlive a refresh.
         """
         loop = runner.train_loop
-        if self.interval % loop.val_interval:
+        if runner.val_loop is None or self.interval % loop.val_interval:
             raise ValueError(
                 f'PseudoLabelHook.interval is {self.interval}, but a refresh follows a validation: '
-                f'make it a multiple of train_cfg.val_interval ({loop.val_interval}).'
+                f'make it a multiple of train_cfg.val_interval ({loop.val_interval}) and '
+                'validate.'
+            )
+        if not any(isinstance(hook, CheckpointHook) and hook.save_best for hook in runner.hooks):
+            raise ValueError(
+                'PseudoLabelHook refreshes with the best checkpoint, but none is kept: set '
+                "default_hooks.checkpoint.save_best='mIoU'."
             )
         if runner._load_from is None and not runner._resume:
             raise ValueError(
@@ -73,28 +79,52 @@ class PseudoLabelHook(Hook):
             )
         self.root = Path(runner.work_dir, 'pseudo_labels')
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse a checkpoint whose heads belong to other targets.
+
+        Raises:
+            ValueError: If the checkpoint names other targets than the model.
+        """
+        found = checkpoint.get('meta', {}).get('dataset_meta', {}).get('targets')
+        expected = segmentor_of(runner).targets
+        if found is not None and found != expected:
+            raise ValueError(
+                f'The checkpoint was trained for the targets {", ".join(found)}, but the model is '
+                f'for {", ".join(expected)}: use the checkpoint of the same setting.'
+            )
+
     def before_train(self, runner: Runner) -> None:
         """Generate the first pseudo-labels, or take up those in use when the run was interrupted.
 
+        A run that was interrupted at a refresh repeats the validation and with it the refresh.
+
         Raises:
-            FileNotFoundError: If a resumed run finds no pseudo-labels.
+            FileNotFoundError: If a resumed run does not find its pseudo-labels.
         """
+        if runner.iter >= runner.max_iters:
+            return
+        # what another run left, or what came after the checkpoint that is resumed
+        remove_generations(self.root, lambda iteration: iteration >= runner.iter)
         if runner.iter == 0:
-            generation = self.generate(runner)
+            self.use(runner, self.generate(runner))
+        elif self.is_due(runner):
+            runner.val_loop.run()
         else:
-            found = [each for each in generations(self.root) if each.iteration <= runner.iter]
-            if not found:
+            generation = PseudoLabelGeneration(self.root, runner.iter - runner.iter % self.interval)
+            if not generation.folder.is_dir():
                 raise FileNotFoundError(
-                    f'{self.root} has no pseudo-labels to resume iteration {runner.iter} with: '
-                    'put the folder back or start anew.'
+                    f'{generation.folder} is missing, the pseudo-labels to resume iteration '
+                    f'{runner.iter} with: put the folder back or start anew.'
                 )
-            generation = found[-1]
-        self.use(runner, generation)
+            self.use(runner, generation)
+
+    def is_due(self, runner: Runner) -> bool:
+        """Whether the pseudo-labels are refreshed after the iterations done so far."""
+        return 0 < runner.iter < runner.max_iters and runner.iter % self.interval == 0
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Refresh the pseudo-labels if they are due."""
-        due = runner.iter > 0 and runner.iter % self.interval == 0
-        if not due or runner.iter >= runner.max_iters:
+        if not self.is_due(runner):
             return
         barrier()
         best = runner.message_hub.get_info('best_ckpt')
@@ -128,7 +158,8 @@ class PseudoLabelHook(Hook):
         segmentor.train(was_training)
         generation.finish()
         # the one before stays: the run may be resumed from a checkpoint of its time
-        remove_generations(self.root, keep=2)
+        kept = {each.iteration for each in generations(self.root)[-2:]}
+        remove_generations(self.root, lambda iteration: iteration not in kept)
         return generation
 
     def build_loader(self, images: 'TargetImages') -> DataLoader:
@@ -161,8 +192,3 @@ class TargetImages(Dataset):
     def __getitem__(self, index: int) -> dict:
         """``dict(inputs=Tensor, data_samples=SegDataSample)``."""
         return self.pipeline(self.domain.get_data_info(index))
-
-
-def segmentor_of(runner: Runner) -> torch.nn.Module:
-    """The segmentor, without its distributed wrapper."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -1,5 +1,5 @@
 from .adversarial import GAN_LOSSES, gan_loss, self_information
-from .cross_entropy import pixel_cross_entropy, source_cross_entropy
+from .cross_entropy import pixel_cross_entropy, resize_logits, source_cross_entropy
 from .precision import full_precision
 from .self_training import agreement_weight, distillation, masked_mean
 
@@ -11,6 +11,7 @@ __all__ = [
     'gan_loss',
     'masked_mean',
     'pixel_cross_entropy',
+    'resize_logits',
     'self_information',
     'source_cross_entropy',
 ]

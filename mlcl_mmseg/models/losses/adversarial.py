@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .cross_entropy import resize_logits
 from .precision import full_precision
 
 # what a discriminator is asked to say
@@ -28,8 +29,7 @@ def self_information(logits: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         Tensor: (B, C, H, W), 0 or more, at least float32.
     """
-    logits = F.interpolate(logits, size=size, mode='bilinear', align_corners=True)
-    probability = full_precision(logits).softmax(dim=1)
+    probability = resize_logits(logits, size).softmax(dim=1)
     return -probability * torch.log2(probability + 1e-30) / math.log2(logits.shape[1])
 
 

@@ -1,10 +1,26 @@
 """Cross-entropy with an ignore index, and without a division by zero (method.md §3, §6-Q7)."""
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...datasets.label_spaces import IGNORE_INDEX
 from .precision import full_precision
+
+
+def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize bilinearly with aligned corners, in full precision.
+
+    Args:
+        logits (Tensor): (B, C, h, w).
+        size (Sequence[int]): (H, W).
+
+    Returns:
+        Tensor: (B, C, H, W), at least float32.
+    """
+    logits = full_precision(logits)
+    return F.interpolate(logits, size=tuple(size), mode='bilinear', align_corners=True)
 
 
 def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
@@ -17,8 +33,9 @@ def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     Returns:
         Tensor: (B, h, w), at least float32.
     """
-    logits = full_precision(logits)
-    return F.cross_entropy(logits, label, ignore_index=IGNORE_INDEX, reduction='none')
+    return F.cross_entropy(
+        full_precision(logits), label, ignore_index=IGNORE_INDEX, reduction='none'
+    )
 
 
 def source_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
@@ -31,6 +48,6 @@ def source_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     Returns:
         Tensor: A scalar.
     """
-    logits = F.interpolate(logits, size=label.shape[1:], mode='bilinear', align_corners=True)
+    logits = resize_logits(logits, label.shape[1:])
     count = (label != IGNORE_INDEX).sum()
     return pixel_cross_entropy(logits, label).sum() / count.clamp(min=1)

@@ -7,6 +7,9 @@ from torch import Tensor
 class DomainSegmentor(EncoderDecoder):
     """:class:`mmseg.models.EncoderDecoder`, evaluated at the size of the loaded label."""
 
+    # parts of the model that every checkpoint has to hold
+    needed_parts: tuple[str, ...] = ('backbone.', 'decode_head.')
+
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Predict, at the size of the label where there is one, else at the image's own size.
 
@@ -18,3 +21,29 @@ class DomainSegmentor(EncoderDecoder):
             if 'gt_sem_seg' in data_sample:
                 data_sample.set_metainfo(dict(ori_shape=tuple(data_sample.gt_sem_seg.shape)))
         return super().predict(inputs, data_samples)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Refuse a checkpoint that would leave a needed part as it is.
+
+        MMEngine would only log what is missing.
+        """
+        self._check_checkpoint(
+            {name.removeprefix(prefix): value for name, value in state_dict.items()}
+        )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
+        for name, value in state_dict.items():
+            if name.endswith('conv_seg.weight') and len(value) != self.num_classes:
+                raise ValueError(
+                    f'The checkpoint has {len(value)} classes, but the model has '
+                    f'{self.num_classes}: use the config with that number of classes.'
+                )
+        for name, value in self.state_dict().items():
+            if not name.startswith(self.needed_parts) or name.endswith('num_batches_tracked'):
+                continue
+            if name not in state_dict or state_dict[name].shape != value.shape:
+                raise ValueError(
+                    f'The checkpoint has no {name} of shape {tuple(value.shape)}: give '
+                    f'{type(self).__name__} one with the same backbone and heads.'
+                )

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from ..losses import (
     full_precision,
     masked_mean,
     pixel_cross_entropy,
+    resize_logits,
     source_cross_entropy,
 )
 from .multi_target import MultiTargetSegmentor
@@ -142,16 +142,16 @@ class MCLSegmentor(MultiTargetSegmentor):
             return masked_mean(loss, kept, self.cross_sample_mask)
 
         distilled = distillation(agnostic, individual) + distillation(individual, ensemble)
-        losses = dict(
-            loss_individual=self_training(individual),
+        losses = dict(loss_individual=self_training(individual))
+        if others:
+            losses['loss_collaborative'] = sum(map(self_training, collaborative)) / len(others)
+        return dict(
+            **losses,
             loss_ensemble=self.ensemble_weight * self_training(ensemble),
             loss_distillation=distilled / self.num_targets,
             kept_pixels=kept.float().mean(),
             agreement=weight.mean(),
         )
-        if others:
-            losses['loss_collaborative'] = sum(map(self_training, collaborative)) / len(others)
-        return losses
 
     @torch.no_grad()
     def pseudo_label(self, target: dict) -> Tensor:
@@ -170,8 +170,3 @@ class MCLSegmentor(MultiTargetSegmentor):
     def ensemble_logits(self, features: Sequence[Sequence[Tensor]]) -> Tensor:
         """The ensemble head on the channel concatenation of N feature maps, (B, C, h, w)."""
         return self.ensemble_head([torch.cat([levels[-1] for levels in features], dim=1)])
-
-
-def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize bilinearly with aligned corners, (B, C, h, w) to (B, C, *size)."""
-    return F.interpolate(logits, size=tuple(size), mode='bilinear', align_corners=True)

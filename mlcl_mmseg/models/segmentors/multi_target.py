@@ -21,14 +21,22 @@ class MultiTargetSegmentor(DomainSegmentor):
         **kwargs: Those of :class:`mmseg.models.EncoderDecoder`.
 
     Raises:
-        ValueError: If there is no target or one is named twice.
+        ValueError: If there is no target, one is named twice, or a name contains 'loss'.
     """
 
     def __init__(self, targets: list[str], backbone: dict, decode_head: dict, **kwargs) -> None:
         if not targets or len(set(targets)) < len(targets):
             raise ValueError(f'model.targets is {targets}: name one or more domains, each once.')
+        for name in targets:
+            if 'loss' in name:
+                raise ValueError(
+                    f"The domain {name!r} has 'loss' in its name, by which MMEngine tells the "
+                    'figures that are trained: call it something else.'
+                )
         self.targets = list(targets)
         super().__init__(backbone=backbone, decode_head=decode_head, **kwargs)
+
+    needed_parts = ('backbone.', 'domain_heads.')
 
     @property
     def num_targets(self) -> int:
@@ -56,12 +64,7 @@ class MultiTargetSegmentor(DomainSegmentor):
         logits = self.domain_heads[target](self.extract_feat(inputs))
         return logits.float().softmax(dim=1)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        """Refuse a checkpoint with another bank of heads or another label space."""
-        self._check_heads({name.removeprefix(prefix): value for name, value in state_dict.items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def _check_heads(self, state_dict: dict[str, Tensor]) -> None:
+    def _check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
         heads = {name.split('.')[1] for name in state_dict if name.startswith('domain_heads.')}
         if heads and len(heads) != self.num_targets:
             raise ValueError(
@@ -69,9 +72,4 @@ class MultiTargetSegmentor(DomainSegmentor):
                 f'{self.num_targets} domains ({", ".join(self.targets)}): use the checkpoint of '
                 'the same setting.'
             )
-        classifier = state_dict.get('domain_heads.0.conv_seg.weight')
-        if classifier is not None and len(classifier) != self.num_classes:
-            raise ValueError(
-                f'The checkpoint has {len(classifier)} classes, but the model has '
-                f'{self.num_classes}: use the config with that number of classes.'
-            )
+        super()._check_checkpoint(state_dict)
