@@ -1,9 +1,10 @@
-# Everything runs in .venv, which is made once and re-used while pyproject.toml and
-# constraints.txt stay as they are.
+# Everything runs in .venv, which is made once and re-used while pyproject.toml, constraints.txt
+# and the version of PYTHON stay as they are.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+READY := $(VENV)/.ready-$(VERSION)
 
 .PHONY: test lint format unit clean
 

@@ -1,6 +1,6 @@
 _base_ = '../_base_/mlcl_19.py'
 targets = [_base_.cityscapes, _base_.idd]
-model = dict(targets=[target.domain for target in targets])
+model = dict(targets=[target['domain'] for target in targets])
 train_dataloader = dict(dataset=dict(source=_base_.mapillary, targets=targets))
 val_dataloader = dict(dataset=dict(domains=targets))
 test_dataloader = val_dataloader

@@ -1,6 +1,6 @@
 _base_ = '../_base_/warmup_19.py'
 targets = [_base_.cityscapes, _base_.mapillary]
-model = dict(targets=[target.domain for target in targets])
+model = dict(targets=[target['domain'] for target in targets])
 train_dataloader = dict(dataset=dict(source=_base_.idd, targets=targets))
 val_dataloader = dict(dataset=dict(domains=targets))
 test_dataloader = val_dataloader

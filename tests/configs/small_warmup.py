@@ -7,7 +7,7 @@ _base_ = [
 # from scratch on a CPU: a thin ResNet-18 whose batch norm trains
 model = dict(
     type='AdversarialWarmup',
-    targets=[target.domain for target in _base_.targets],
+    targets=[target['domain'] for target in _base_.targets],
     data_preprocessor=dict(type='MultiDomainDataPreprocessor'),
     backbone=dict(type='DeepLabV2ResNet', depth=18, base_channels=16, stem_channels=16),
     decode_head=dict(type='DeepLabV2Head', in_channels=128, channels=64, num_classes=7),
