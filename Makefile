@@ -27,6 +27,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip -c constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt --editable '.[test]'
+	@# a machine without a display may lack libGL, which opencv-python needs and this one does not
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || { \
+		$(BIN)/pip uninstall --quiet --yes opencv-python; \
+		$(BIN)/pip install --quiet -c constraints.txt opencv-python-headless; }
 	touch $@
 
 clean:
