@@ -12,20 +12,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='folder for the figures, as JSON')
     parser.add_argument('--out', help='folder to save predictions in, as PNGs of class indices')
-    parser.add_argument('--show-dir', help='folder to save painted images in')
     add_common_arguments(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    config = load_config(args)
-    config.load_from = args.checkpoint
+    config = load_config(args, load_from=args.checkpoint)
     if args.out is not None:
         config.test_evaluator.output_dir = args.out
-    if args.show_dir is not None:
-        config.default_hooks.visualization.draw = True
-        config.visualizer.save_dir = args.show_dir
     Runner.from_cfg(config).test()
 
 

@@ -1,12 +1,28 @@
 """Train a segmentor: python tools/train.py CONFIG."""
 
 import argparse
+import difflib
 import os
+import sys
 from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner, find_latest_checkpoint
+
+# settings of MMEngine's Runner that a config may leave out
+OPTIONAL_SETTINGS = (
+    'work_dir',
+    'experiment_name',
+    'load_from',
+    'resume',
+    'auto_scale_lr',
+    'sync_bn',
+    'find_unused_parameters',
+    'activation_checkpointing',
+    'efficient_conv_bn_eval',
+    'compile',
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,16 +56,25 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace, load_from: str | None = None) -> Config:
     """Read the config, apply the command line, choose the work dir, set up the launcher.
 
-    The default work dir is work_dirs/<folder of the config>/<name of the config>.
+    Args:
+        args (argparse.Namespace): Of :func:`add_common_arguments`, and ``config``, ``work_dir``.
+        load_from (str, optional): A checkpoint to load, whatever the config says.
+
+    Returns:
+        Config: Its default work dir is work_dirs/<folder of the config>/<name of the config>.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = Config.fromfile(args.config)
     config.launcher = args.launcher
     if args.cfg_options is not None:
+        check_options(args.cfg_options, config)
         config.merge_from_dict(args.cfg_options)
+    if load_from is not None:
+        config.load_from = load_from
+    check_checkpoint(config.get('load_from'))
     if args.work_dir is not None:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:
@@ -59,6 +84,22 @@ def load_config(args: argparse.Namespace) -> Config:
         # MMEngine's launcher expects an accelerator; it takes a group that is there as it is
         torch.distributed.init_process_group('gloo')
     return config
+
+
+def check_options(options: dict, config: Config) -> None:
+    """End with a sentence if an option's first key is none of the config's settings."""
+    for key in options:
+        first = key.split('.')[0]
+        if first not in config and first not in OPTIONAL_SETTINGS:
+            known = difflib.get_close_matches(first, [*config, *OPTIONAL_SETTINGS], n=1)
+            hint = f', did you mean {known[0]}?' if known else '.'
+            sys.exit(f'--cfg-options: {key} is no setting of {config.filename}{hint}')
+
+
+def check_checkpoint(path: str | None) -> None:
+    """End with a sentence if a local checkpoint is not there."""
+    if path is not None and '://' not in path and not Path(path).is_file():
+        sys.exit(f'The checkpoint {path} does not exist: give an iter_*.pth or best_*.pth.')
 
 
 def enable_amp(optim_wrapper: dict) -> None:
@@ -85,6 +126,8 @@ def resume_from_latest(config: Config) -> None:
 def main() -> None:
     args = parse_args()
     config = load_config(args)
+    if args.amp and not torch.cuda.is_available():
+        sys.exit('--amp needs a GPU: leave it out.')
     if args.amp:
         enable_amp(config.optim_wrapper)
     if args.auto_scale_lr:

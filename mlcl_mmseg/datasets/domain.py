@@ -34,8 +34,8 @@ class DomainDataset(BaseSegDataset):
 
     Raises:
         FileNotFoundError: If a folder or a needed label is missing, or the split has no image.
-        ValueError: If the role or the number of classes is unknown, or ``label_map`` names a class
-            that is not among them.
+        ValueError: If the role or the number of classes is unknown, ``label_map`` names an id or
+            a class that cannot be, or an image is there in two formats.
     """
 
     domain: str = ''
@@ -62,11 +62,15 @@ class DomainDataset(BaseSegDataset):
         self.domain = domain or self.domain
         if label_map is None:
             label_map = raw_label_map(self.raw_labels, num_classes)
-        wrong = {raw: index for raw, index in label_map.items() if index not in classes}
+        wrong = {
+            raw: index
+            for raw, index in label_map.items()
+            if index not in classes or raw not in range(256)
+        }
         if wrong:
             raise ValueError(
-                f'label_map of {self.domain} maps to {wrong}, but with num_classes={num_classes} '
-                f'a class index is 0 to {num_classes - 1}, or 255 to ignore.'
+                f'label_map of {self.domain} has {wrong}, but a raw id is 0 to 255 and a class '
+                f'index 0 to {num_classes - 1}, or 255 to ignore.'
             )
         self.label_lookup = lookup_table(label_map)
         super().__init__(
@@ -143,8 +147,8 @@ class DomainDataset(BaseSegDataset):
         """All images under ``folder``, relative to it and sorted; links to folders are followed."""
         if not folder.is_dir():
             raise FileNotFoundError(
-                f'{folder} does not exist: put or link {type(self).__name__} there, or set its '
-                f'data_root (now {self.data_root}).'
+                f'{folder} does not exist: put or link the data set {self.domain} to '
+                f'{self.data_root}, or correct its data_root or MLCL_DATA_ROOT.'
             )
         images = sorted(
             Path(root, name).relative_to(folder)

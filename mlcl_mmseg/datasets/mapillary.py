@@ -48,8 +48,8 @@ class MapillaryDomain(DomainDataset):
                 return folder
         only_v2 = ' (v2.0 numbers its labels differently)' if (split / 'v2.0').is_dir() else ''
         raise FileNotFoundError(
-            f'{split} has neither v1.2/labels nor labels: MapillaryDomain needs the v1.2 label '
-            f'images of Mapillary Vistas{only_v2}.'
+            f'{split} has neither v1.2/labels nor labels: put the v1.2 label images of Mapillary '
+            f'Vistas there{only_v2}.'
         )
 
     def label_path(self, image: Path) -> Path:

@@ -88,11 +88,15 @@ class MultiDomainDataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """Classes and palette of the source, and the names of the targets.
+        """Classes and palette, and the names of the source and the targets.
 
-        MMEngine keeps it in every checkpoint, so that MCL can tell whose heads a warm-up has.
+        MMEngine keeps it in every checkpoint, so that MCL can tell what a warm-up was made for.
         """
-        return {**self.source.metainfo, 'targets': [target.domain for target in self.targets]}
+        return {
+            **self.source.metainfo,
+            'source': self.source.domain,
+            'targets': [target.domain for target in self.targets],
+        }
 
     def __len__(self) -> int:
         """Length of the longest domain; the stream itself is endless."""

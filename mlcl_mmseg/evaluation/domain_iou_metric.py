@@ -1,12 +1,14 @@
 """IoU per domain, and the mean over the target domains (method.md §2)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
+from PIL import Image
 from prettytable import PrettyTable
 from torch import Tensor
 
@@ -20,16 +22,24 @@ class DomainIoUMetric(IoUMetric):
     predicted counts 0. ``mIoU`` is the mean over the domains.
 
     Args:
-        **kwargs: Those of :class:`mmseg.evaluation.IoUMetric`.
+        **kwargs: Those of :class:`mmseg.evaluation.IoUMetric`. Predictions go to
+            ``<output_dir>/<domain>/<sample name>.png``.
     """
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count each sample's pixels under the name of its domain."""
+        """Count each sample's pixels under the name of its domain; save it if asked to."""
+        num_classes = len(self.dataset_meta['classes'])
         for data_sample in data_samples:
-            before = len(self.results)
-            super().process(data_batch, [data_sample])
-            if len(self.results) > before:
-                self.results[-1] = (data_sample['domain'], *self.results[-1])
+            domain = data_sample['domain']
+            prediction = data_sample['pred_sem_seg']['data'].squeeze(0)
+            if not self.format_only:
+                label = data_sample['gt_sem_seg']['data'].squeeze(0).to(prediction)
+                counts = self.intersect_and_union(prediction, label, num_classes, self.ignore_index)
+                self.results.append((domain, *counts))
+            if self.output_dir is not None:
+                path = Path(self.output_dir, domain, f'{data_sample["sample_name"]}.png')
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(prediction.byte().cpu().numpy()).save(path)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Print the table of classes and domains.

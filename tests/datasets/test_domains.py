@@ -342,7 +342,7 @@ def test_folder_domain_takes_class_indices_without_a_map(tmp_path):
 
 
 def test_label_map_to_a_class_that_is_not_there(make_tree):
-    with pytest.raises(ValueError, match=r'maps to \{5: 7\}, but .* 0 to 6, or 255 to ignore'):
+    with pytest.raises(ValueError, match=r'has \{5: 7\}, but .* 0 to 6, or 255 to ignore'):
         build('cityscapes', make_tree('cityscapes'), num_classes=7, label_map={4: 255, 5: 7})
 
 
@@ -352,3 +352,9 @@ def test_image_in_two_formats(make_tree):
     image.with_suffix('.jpg').write_bytes(b'')
     with pytest.raises(ValueError, match='is there in two formats: remove one of them'):
         build('idd', root, 'target')
+
+
+@pytest.mark.parametrize('raw', [-1, 256])
+def test_label_map_of_an_id_that_cannot_be(make_tree, raw):
+    with pytest.raises(ValueError, match=f'label_map of cityscapes has {{{raw}: 0}}'):
+        build('cityscapes', make_tree('cityscapes'), label_map={raw: 0})

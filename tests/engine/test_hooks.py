@@ -245,13 +245,33 @@ class TestPseudoLabelHook:
         run(config)
         assert [each.iteration for each in generations(root)] == [0]
 
-    def test_heads_of_other_targets(self, toy_config, warmup_checkpoint):
+    @pytest.mark.parametrize(
+        ('key', 'other'),
+        [('targets', ['dusk', 'other_day', 'cityscapes']), ('source', 'night')],
+    )
+    def test_warmup_of_another_setting(self, toy_config, warmup_checkpoint, key, other):
         checkpoint = torch.load(warmup_checkpoint, weights_only=False)
-        assert checkpoint['meta']['dataset_meta']['targets'] == ['other_day', 'dusk', 'cityscapes']
-        checkpoint['meta']['dataset_meta']['targets'] = ['dusk', 'other_day', 'cityscapes']
+        meta = checkpoint['meta']['dataset_meta']
+        assert meta['source'] == 'day'
+        assert meta['targets'] == ['other_day', 'dusk', 'cityscapes']
+        meta[key] = other
         torch.save(checkpoint, warmup_checkpoint)
-        with pytest.raises(ValueError, match=r'trained for the targets dusk, other_day, citysc'):
+        with pytest.raises(ValueError, match=f'trained with {key} .*{other[0]}.*, but this run'):
             run(self.config(toy_config, warmup_checkpoint))
+
+    def test_testing_needs_the_agnostic_head_and_no_training_data(
+        self, toy_config, warmup_checkpoint
+    ):
+        run(self.config(toy_config, warmup_checkpoint, max_iters=1))
+        config = self.config(toy_config, warmup_checkpoint)
+        config.train_dataloader.dataset.source.data_root = 'nowhere'
+        config.load_from = str(Path(config.work_dir, 'iter_1.pth'))
+        config.experiment_name += '_test'
+        assert 'mIoU/dusk' in Runner.from_cfg(config).test()
+        config.load_from = warmup_checkpoint
+        config.experiment_name += '_warmup'
+        with pytest.raises(ValueError, match=r'no decode_head\..*one of the same stage'):
+            Runner.from_cfg(config).test()
 
     @pytest.mark.parametrize(
         ('options', 'message'),

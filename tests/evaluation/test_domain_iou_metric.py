@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 from mmseg.registry import METRICS
+from PIL import Image
 
 
 def sample(domain, label, prediction):
@@ -42,3 +44,11 @@ def test_counts_are_exact_beyond_float32():
     label = torch.zeros(size, dtype=torch.uint8)
     intersection, union, *_ = DomainIoUMetric.intersect_and_union(label, label, 4, 255)
     assert intersection.tolist() == union.tolist() == [size, 0, 0, 0]
+
+
+def test_predictions_are_saved_by_domain_and_name(metric, tmp_path):
+    """Two drives of a data set use the same frame names."""
+    metric.output_dir = str(tmp_path)
+    for name in ('0/frame', '1/frame'):
+        metric.process({}, [{**sample('idd', [[0, 3]], [[2, 1]]), 'sample_name': name}])
+        assert np.asarray(Image.open(tmp_path / 'idd' / f'{name}.png')).tolist() == [[2, 1]]

@@ -7,6 +7,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from mlcl_mmseg.models.backbones import pretrained
+from mlcl_mmseg.models.segmentors.multi_target import WARMUP_PARTS
 
 
 @pytest.fixture
@@ -201,6 +202,8 @@ class TestCheckpoints:
         warmup, model = build_tiny('AdversarialWarmup'), build_tiny('MCLSegmentor')
         for parameter in warmup.parameters():
             nn.init.normal_(parameter)
+        # as PseudoLabelHook does when a training starts
+        model.needed_parts = WARMUP_PARTS
         agnostic = model.decode_head.conv_seg.weight.clone()
         torch.save(dict(state_dict=warmup.state_dict()), tmp_path / 'warmup.pth')
         load_checkpoint(model, str(tmp_path / 'warmup.pth'), map_location='cpu')
@@ -229,6 +232,7 @@ class TestCheckpoints:
     def test_without_domain_heads(self, build_tiny):
         """A source-only checkpoint, or any file: MMEngine would go on with random heads."""
         model = build_tiny('MCLSegmentor')
+        model.needed_parts = WARMUP_PARTS
         for checkpoint in (build_tiny('SourceOnly').state_dict(), dict(foo=torch.zeros(1))):
             with pytest.raises(ValueError, match=r'has no (backbone|domain_heads)\..* of shape'):
                 model.load_state_dict(checkpoint, strict=False)
@@ -237,7 +241,7 @@ class TestCheckpoints:
         checkpoint = build_tiny('AdversarialWarmup').state_dict()
         checkpoint['domain_heads.1.bottleneck.conv.weight'] = torch.zeros(1)
         with pytest.raises(ValueError, match=r'no domain_heads.1.bottleneck.conv.weight of shape'):
-            build_tiny('MCLSegmentor').load_state_dict(checkpoint, strict=False)
+            build_tiny('AdversarialWarmup').load_state_dict(checkpoint, strict=False)
 
     def test_source_only_of_another_label_space(self, build_tiny):
         checkpoint = build_tiny('SourceOnly', num_classes=5).state_dict()

@@ -116,7 +116,7 @@ def test_the_whole_method(toy_data, tmp_path):
         assert sum(present) / len(present) == pytest.approx(printed['mIoU'][domain], abs=0.02)
     mean = sum(printed['mIoU'].values()) / 3
     assert written['mIoU'] == pytest.approx(mean, abs=0.02)
-    assert len(list(predictions.glob('*.png'))) > 0
+    assert len(list(predictions.rglob('*.png'))) == 5 + 3 + 4
 
     os.environ['MLCL_REAL_DATA'] = str(toy_data)
     from mmseg.apis import MMSegInferencer, inference_model, init_model
@@ -178,6 +178,26 @@ def test_mixed_precision_reaches_every_optimiser(monkeypatch):
         assert wrapper['type'] == 'AmpOptimWrapper'
         assert wrapper['loss_scale'] == 'dynamic'
     assert 'type' not in warmup
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--cfg-options', 'lod_from=x.pth'], 'lod_from is no setting of .*, did you mean load_fr'),
+        (['--cfg-options', 'load_from=x.pth'], 'The checkpoint x.pth does not exist: give'),
+        (['--amp'], '--amp needs a GPU: leave it out.'),
+    ],
+)
+def test_mistakes_on_the_command_line(toy_data, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    monkeypatch.setenv('MLCL_REAL_DATA', str(toy_data))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    config = str(CONFIGS / 'small_mlcl.py')
+    monkeypatch.setattr('sys.argv', ['train.py', config, '--work-dir', str(tmp_path), *arguments])
+    from train import main
+
+    with pytest.raises(SystemExit, match=message):
+        main()
 
 
 def test_mcl_without_a_warmup(toy_data, tmp_path):

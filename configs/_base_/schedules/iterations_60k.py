@@ -2,7 +2,8 @@
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=60000, val_interval=1000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-# iteration k trains at (1 - k / 60000)^0.9 of the rate: PolyLR gets to 0 at end - 1
+# iteration k trains at (1 - k / max_iters)^0.9 of the rate: PolyLR gets to 0 at end - 1, so end
+# is max_iters + 1
 param_scheduler = dict(type='PolyLR', power=0.9, eta_min=0, begin=0, end=60001, by_epoch=False)
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

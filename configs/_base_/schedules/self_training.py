@@ -1,4 +1,4 @@
-# One SGD, the domain-agnostic head at 10 times the rate
+# One SGD, the decode head (in MCL the domain-agnostic one) at 10 times the rate
 optim_wrapper = dict(
     constructor='MultiTargetOptimWrapperConstructor',
     type='OptimWrapper',

@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ...models.losses.adversarial import SOURCE, TARGET, gan_loss
+from ...models.segmentors.adversarial_warmup import DISCRIMINATORS
 from ..model_wrapper import segmentor_of
-
-PREFIX = 'discriminators.'
 
 
 @HOOKS.register_module()
@@ -70,7 +69,7 @@ class DiscriminatorHook(Hook):
         Raises:
             ValueError: If the run is to be resumed from such a checkpoint.
         """
-        held = any(name.startswith(PREFIX) for name in checkpoint['state_dict'])
+        held = any(name.startswith(DISCRIMINATORS) for name in checkpoint['state_dict'])
         if runner._resume and not held:
             raise ValueError(
                 'The checkpoint has no discriminators, so the warm-up cannot be resumed from it: '
@@ -81,7 +80,7 @@ class DiscriminatorHook(Hook):
         """Leave the discriminators out of what is not for resuming."""
         if 'optimizer' not in checkpoint:
             state_dict = checkpoint['state_dict']
-            for name in [name for name in state_dict if name.startswith(PREFIX)]:
+            for name in [name for name in state_dict if name.startswith(DISCRIMINATORS)]:
                 del state_dict[name]
 
 

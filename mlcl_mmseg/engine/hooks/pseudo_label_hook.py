@@ -8,11 +8,12 @@ from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import barrier, get_dist_info, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import BaseLoop, Runner, load_checkpoint
 from mmseg.registry import HOOKS
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from ...models.segmentors.multi_target import WARMUP_PARTS
 from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
 from ..model_wrapper import segmentor_of
 
@@ -49,12 +50,14 @@ class PseudoLabelHook(Hook):
         self.num_workers = num_workers
 
     def before_run(self, runner: Runner) -> None:
-        """Check the schedule before anything is computed.
+        """Check the schedule of a training before anything is computed.
 
         Raises:
             ValueError: If a refresh would find no validation or no best checkpoint, MCL has no
                 warm-up to start from, or the loader's workers would outlive a refresh.
         """
+        if not is_training(runner):
+            return
         loop = runner.train_loop
         if runner.val_loop is None or self.interval % loop.val_interval:
             raise ValueError(
@@ -80,18 +83,23 @@ class PseudoLabelHook(Hook):
         self.root = Path(runner.work_dir, 'pseudo_labels')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse a checkpoint whose heads belong to other targets.
+        """Let a training start from a warm-up, and from no other setting's.
 
         Raises:
-            ValueError: If the checkpoint names other targets than the model.
+            ValueError: If the checkpoint names another source or other targets.
         """
-        found = checkpoint.get('meta', {}).get('dataset_meta', {}).get('targets')
-        expected = segmentor_of(runner).targets
-        if found is not None and found != expected:
-            raise ValueError(
-                f'The checkpoint was trained for the targets {", ".join(found)}, but the model is '
-                f'for {", ".join(expected)}: use the checkpoint of the same setting.'
-            )
+        if not is_training(runner):
+            return
+        if not runner._resume:
+            segmentor_of(runner).needed_parts = WARMUP_PARTS
+        found = checkpoint.get('meta', {}).get('dataset_meta', {})
+        expected = runner.train_loop.dataloader.dataset.metainfo
+        for key in ('source', 'targets'):
+            if key in found and found[key] != expected[key]:
+                raise ValueError(
+                    f'The checkpoint was trained with {key} {found[key]}, but this run has '
+                    f'{expected[key]}: use the checkpoint of the same setting.'
+                )
 
     def before_train(self, runner: Runner) -> None:
         """Generate the first pseudo-labels, or take up those in use when the run was interrupted.
@@ -192,3 +200,8 @@ class TargetImages(Dataset):
     def __getitem__(self, index: int) -> dict:
         """``dict(inputs=Tensor, data_samples=SegDataSample)``."""
         return self.pipeline(self.domain.get_data_info(index))
+
+
+def is_training(runner: Runner) -> bool:
+    """Whether the runner trains; one that tests has built no training loop."""
+    return isinstance(runner._train_loop, BaseLoop)

@@ -10,9 +10,11 @@ from torch import Tensor
 from ..discriminators import DiscriminatorBank
 from ..losses import GAN_LOSSES, gan_loss, self_information, source_cross_entropy
 from ..losses.adversarial import SOURCE
-from .multi_target import MultiTargetSegmentor
+from .multi_target import WARMUP_PARTS, MultiTargetSegmentor
 
 OWN_HEAD, LAST_HEAD = 'own_head', 'last_head'
+# how the names of the discriminators' tensors begin
+DISCRIMINATORS = 'discriminators.'
 
 
 @MODELS.register_module()
@@ -38,6 +40,8 @@ class AdversarialWarmup(MultiTargetSegmentor):
     Raises:
         ValueError: If ``gan`` or ``evaluate_with`` is unknown.
     """
+
+    needed_parts = WARMUP_PARTS
 
     def __init__(
         self,
@@ -141,7 +145,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
 
 def do_without_discriminators(module: torch.nn.Module, incompatible_keys: NamedTuple) -> None:
     """Let checkpoints that are not for resuming, which have no discriminators, load strictly."""
-    names = [name for name in module.state_dict() if name.startswith('discriminators.')]
+    names = [name for name in module.state_dict() if name.startswith(DISCRIMINATORS)]
     if set(names) <= set(incompatible_keys.missing_keys):
         for name in names:
             incompatible_keys.missing_keys.remove(name)

@@ -7,7 +7,7 @@ from torch import Tensor
 class DomainSegmentor(EncoderDecoder):
     """:class:`mmseg.models.EncoderDecoder`, evaluated at the size of the loaded label."""
 
-    # parts of the model that every checkpoint has to hold
+    # how the names of tensors begin that every checkpoint has to hold
     needed_parts: tuple[str, ...] = ('backbone.', 'decode_head.')
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
@@ -45,5 +45,5 @@ class DomainSegmentor(EncoderDecoder):
             if name not in state_dict or state_dict[name].shape != value.shape:
                 raise ValueError(
                     f'The checkpoint has no {name} of shape {tuple(value.shape)}: give '
-                    f'{type(self).__name__} one with the same backbone and heads.'
+                    f'{type(self).__name__} one of the same stage, backbone and heads.'
                 )

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from .domain_segmentor import DomainSegmentor
 
+# what MCL takes over from a warm-up
+WARMUP_PARTS = ('backbone.', 'domain_heads.')
+
 
 class MultiTargetSegmentor(DomainSegmentor):
     """A backbone with one decode head per target domain.
@@ -35,8 +38,6 @@ class MultiTargetSegmentor(DomainSegmentor):
                 )
         self.targets = list(targets)
         super().__init__(backbone=backbone, decode_head=decode_head, **kwargs)
-
-    needed_parts = ('backbone.', 'domain_heads.')
 
     @property
     def num_targets(self) -> int:
