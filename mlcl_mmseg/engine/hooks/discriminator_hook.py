@@ -15,7 +15,7 @@ from ..model_wrapper import segmentor_of
 
 @HOOKS.register_module()
 class DiscriminatorHook(Hook):
-    """Trains the discriminators after each step of the network, on the maps it left (§3, 3).
+    """Trains the discriminators after each step of the network, on the maps it left (method.md §3).
 
     They live in the segmentor, frozen but in this turn; their optimiser is
     ``optim_wrapper['discriminators']``. Logs ``warmup/loss_discriminator/<domain>`` and

@@ -34,7 +34,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
             and 0.01 for 'LS' if not given.
         evaluate_with (str): 'own_head': each domain is predicted by its own head, and an image
             whose domain is not known by the last; 'last_head': all by the last, as the authors
-            validate (§6-Q4).
+            validate (method.md §6-Q4).
         **kwargs: Those of :class:`MultiTargetSegmentor`.
 
     Raises:

@@ -36,10 +36,10 @@ class MCLSegmentor(MultiTargetSegmentor):
         selection_quantile (float): Share of each class's pixels below its entropy threshold.
         entropy_floor (float): Entropy below which a pixel is always kept.
         ensemble_weight (float): Weight of the ensemble term.
-        cross_sample_mask (bool): Reduce self-training terms as the released program does (§6-Q1).
+        cross_sample_mask (bool): Reduce self-training terms as released (method.md §6-Q1).
         own_features_first (bool): Order of the ensemble head's input in target i's pass: own
             features, then the others (as released), or False: in the order of the domains, as in
-            the source pass (§6-Q5).
+            the source pass (method.md §6-Q5).
         **kwargs: Those of :class:`MultiTargetSegmentor`.
     """
 
