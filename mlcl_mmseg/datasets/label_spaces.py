@@ -278,6 +278,9 @@ RAW_LABELS = {
 def label_space(num_classes: int) -> LabelSpace:
     """The label space with this number of classes.
 
+    Returns:
+        LabelSpace: Names and colours.
+
     Raises:
         ValueError: If there is none; the message lists those there are.
     """
@@ -307,6 +310,9 @@ def raw_label_map(raw_labels: str, num_classes: int) -> dict[int, int]:
     Args:
         raw_labels (str): A key of :data:`RAW_LABELS`.
         num_classes (int): 7 or 19.
+
+    Returns:
+        dict[int, int]: Every raw id of the data set.
     """
     column = {7: 1, 19: 2}
     label_space(num_classes)

@@ -53,7 +53,7 @@ class MapillaryDomain(DomainDataset):
         )
 
     def label_path(self, image: Path) -> Path:
-        """The image's name with ``.png``."""
+        """The image's name with ``.png`` in :meth:`label_folder`."""
         return self.label_folder() / image.with_suffix('.png')
 
     def map_label(self, raw_label: np.ndarray, path: str) -> np.ndarray:

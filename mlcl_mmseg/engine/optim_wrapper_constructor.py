@@ -40,7 +40,14 @@ class MultiTargetOptimWrapperConstructor:
         self.optim_wrapper_cfg = optim_wrapper_cfg
 
     def __call__(self, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
-        """Build the optimiser wrapper(s) of a segmentor, with or without its DDP wrapper."""
+        """Build the optimiser wrapper, or the two, of a segmentor.
+
+        Args:
+            model (nn.Module): The segmentor, with or without its DDP wrapper.
+
+        Returns:
+            OptimWrapper | OptimWrapperDict: ``network`` and ``discriminators`` if there are two.
+        """
         model = getattr(model, 'module', model)
         if 'discriminators' not in self.optim_wrapper_cfg:
             return self.build_network(model, self.optim_wrapper_cfg)

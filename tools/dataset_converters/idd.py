@@ -28,6 +28,9 @@ def label_id(label: str, path: Path) -> int:
         label (str): The label of an object.
         path (Path): The file it came from, for the error message.
 
+    Returns:
+        int: 0 to 39.
+
     Raises:
         ValueError: If there is no such label.
     """

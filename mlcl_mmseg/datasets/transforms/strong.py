@@ -72,6 +72,9 @@ def warp_image(image: Image.Image, affine: np.ndarray) -> Image.Image:
         image (Image.Image): RGB.
         affine (np.ndarray): (2, 3), from a point of the result to a point of ``image``, in
             continuous pixel coordinates (the first pixel's centre is (0.5, 0.5)).
+
+    Returns:
+        Image.Image: RGB, the same size.
     """
     return image.transform(
         image.size, Image.Transform.AFFINE, affine.ravel().tolist(), fillcolor=FILL

@@ -149,7 +149,11 @@ class PseudoLabelHook(Hook):
 
     @torch.no_grad()
     def generate(self, runner: Runner) -> PseudoLabelGeneration:
-        """Run the network in eval mode over this process's share of the targets' images."""
+        """Run the network in eval mode over this process's share of the targets' images.
+
+        Returns:
+            PseudoLabelGeneration: The complete generation of this iteration.
+        """
         generation = PseudoLabelGeneration(self.root, runner.iter)
         generation.begin()
         segmentor = segmentor_of(runner)

@@ -19,6 +19,9 @@ def read_pretrained(checkpoint: str) -> dict[str, torch.Tensor]:
     Args:
         checkpoint (str): ``torchvision://resnet101``, or a path.
 
+    Returns:
+        dict[str, Tensor]: Tensors by name, on the CPU.
+
     Raises:
         FileNotFoundError: If the file is missing or the network does not give the weights.
     """

@@ -16,6 +16,13 @@ class DomainSegmentor(EncoderDecoder):
         The place of ``LoadAnnotations`` in the pipeline thus decides how a model is evaluated:
         before ``Resize`` at the working size, which is the paper's protocol (method.md §2), after
         it at full label resolution.
+
+        Args:
+            inputs (Tensor): (B, 3, H, W) RGB from 0 to 1.
+            data_samples (list[SegDataSample], optional): What is known of the images.
+
+        Returns:
+            list[SegDataSample]: With ``pred_sem_seg`` (1, h, w) and ``seg_logits`` (C, h, w).
         """
         for data_sample in data_samples or []:
             if 'gt_sem_seg' in data_sample:
@@ -26,6 +33,9 @@ class DomainSegmentor(EncoderDecoder):
         """Refuse a checkpoint that would leave a needed part as it is.
 
         MMEngine would only log what is missing.
+
+        Raises:
+            ValueError: If the checkpoint has other classes, heads or shapes, or lacks a part.
         """
         self._check_checkpoint(
             {name.removeprefix(prefix): value for name, value in state_dict.items()}
