@@ -4,6 +4,8 @@ import torch
 from mmseg.registry import METRICS
 from PIL import Image
 
+from mlcl_mmseg.evaluation import DomainIoUMetric
+
 
 def sample(domain, label, prediction):
     data = lambda rows: dict(data=torch.tensor([rows]))  # noqa: E731
@@ -38,8 +40,6 @@ def test_by_hand(metric):
 
 def test_counts_are_exact_beyond_float32():
     """A class of more than 2^24 pixels, as at full label resolution."""
-    from mlcl_mmseg.evaluation import DomainIoUMetric
-
     size = 2**24 + 3
     label = torch.zeros(size, dtype=torch.uint8)
     intersection, union, *_ = DomainIoUMetric.intersect_and_union(label, label, 4, 255)

@@ -1,8 +1,17 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from .released import build_segmentor, image_tensor, load_seeded, read_case
+from .released import (
+    DATA,
+    build_segmentor,
+    image_tensor,
+    load_seeded,
+    read_case,
+    released_name,
+)
 
 ABSOLUTE_TOLERANCE = 1e-3
 
@@ -44,10 +53,6 @@ def test_resnet101_logits(kind, num_targets, stage):
     ],
 )
 def test_every_released_tensor_has_its_place(kind, keys, num_targets):
-    import json
-
-    from .released import DATA, released_name
-
     released = json.loads((DATA / f'{keys}.json').read_text())['keys']
     extra = {}
     if kind == 'AdversarialWarmup':

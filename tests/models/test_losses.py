@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mlcl_mmseg.models.losses import agreement_weight, distillation
+
 from . import slow
 
 CLOSE = dict(rel=1e-9, abs=1e-12)
@@ -129,8 +131,6 @@ def test_source_without_a_labelled_pixel_contributes_zero(build_tiny, random_bat
 
 def test_gradients_reach_what_they_should(build_tiny, random_batch):
     """The agnostic head learns from the own head, the own head from the ensemble; not back."""
-    from mlcl_mmseg.models.losses import agreement_weight, distillation
-
     student, teacher = (torch.randn(2, 3, 4, 4, requires_grad=True) for _ in range(2))
     distillation(student, teacher).backward()
     assert student.grad.abs().sum() > 0

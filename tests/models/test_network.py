@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmengine.model import BaseModule
+from mmengine.runner import load_checkpoint
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -197,8 +198,6 @@ def test_names_of_targets(targets, message):
 
 class TestCheckpoints:
     def test_mcl_takes_backbone_and_domain_heads_of_the_warmup(self, build_tiny, tmp_path):
-        from mmengine.runner import load_checkpoint
-
         warmup, model = build_tiny('AdversarialWarmup'), build_tiny('MCLSegmentor')
         for parameter in warmup.parameters():
             nn.init.normal_(parameter)
