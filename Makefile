@@ -1,12 +1,13 @@
 # Everything runs in .venv, which is made once and re-used while pyproject.toml, constraints.txt
 # and the version of PYTHON stay as they are.
 PYTHON ?= python3
+SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 READY := $(VENV)/.ready-$(VERSION)
 
-.PHONY: test lint format unit clean
+.PHONY: test lint unit demo format clean
 
 test: lint unit
 
@@ -16,6 +17,10 @@ lint: $(READY)
 
 unit: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+
+# a toy world, all stages, a table and a picture; SEED=1 for another world
+demo: $(READY)
+	$(BIN)/python tools/demo.py --seed $(SEED)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -40,6 +40,8 @@ def test_setting(stage, setting, num_classes):
     assert config.model.decode_head.num_classes == num_classes
     assert set(sizes(config)) == {SIZES[num_classes]}
     assert config.model.type == dict(warmup='AdversarialWarmup', mlcl='MCLSegmentor')[stage]
+    if stage == 'mlcl':
+        assert Path(config.warmup).resolve() == ROOT / f'warmup/{setting}{suffix}.py'
     hook = dict(warmup='DiscriminatorHook', mlcl='PseudoLabelHook')[stage]
     assert [each.type for each in config.custom_hooks] == [hook]
 

@@ -3,24 +3,60 @@
 import re
 from pathlib import Path
 
+import pytest
 from mmengine.config import Config
+
+from mlcl_mmseg.command_line import check_setting
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
 
 
-def test_your_own_domains(tmp_path):
-    """The two Python examples together are a config."""
+@pytest.mark.parametrize('stage', ['warmup', 'mlcl'])
+def test_your_own_domains(tmp_path, stage):
+    """The two Python examples together are a config of either stage."""
     domain, setting = re.findall(r'```python\n(.*?)```', README, re.S)
-    base, rest = setting.split('\n', 1)
-    (tmp_path / 'configs/mlcl').mkdir(parents=True)
+    lines = setting.splitlines()
+    # the first line is the warm-up's; MCL's stand in the comment below it
+    first = (
+        lines[:1] if stage == 'warmup' else [re.sub('^# (in .*: | +)', '', x) for x in lines[1:3]]
+    )
+    (tmp_path / f'configs/{stage}').mkdir(parents=True)
     (tmp_path / 'configs/_base_').symlink_to(ROOT / 'configs/_base_')
-    path = tmp_path / 'configs/mlcl/own.py'
-    path.write_text(f'{base}\n{domain}\n{rest}')
+    path = tmp_path / f'configs/{stage}/own.py'
+    path.write_text('\n'.join([*first, domain, *lines[3:]]))
     config = Config.fromfile(path)
+    assert config.model.type == dict(warmup='AdversarialWarmup', mlcl='MCLSegmentor')[stage]
     assert config.model.targets == ['cityscapes', 'dusk']
     assert config.val_dataloader.dataset.domains[1].label_map[3] == 0
     assert config.train_dataloader.dataset.targets[1].type == 'FolderDomain'
+    if stage == 'mlcl':
+        assert Path(config.warmup).resolve() == tmp_path / 'configs/warmup/own.py'
+
+
+def test_every_option_of_the_table_is_a_setting():
+    """What stands in for the released program's options is in the shipped configs."""
+    rows = re.findall(r'^\| (`--.*) \| (.*) \|$', README, re.M)
+    released = set(re.findall(r'`--(\w+)', ' '.join(left for left, _ in rows)))
+    assert released == {
+        *('name', 'stage', 'src_dataset', 'tgt_dataset', 'n_class', 'img_size', 'resize', 'rcrop'),
+        *('freeze_bn', 'gan', 'lr', 'adv', 'no_resume', 'used_save_pseudo', 'rectify', 'bs'),
+        *('train_iters', 'resume_path'),
+    }
+    stages = [Config.fromfile(ROOT / f'configs/{stage}/g2ci.py') for stage in ('warmup', 'mlcl')]
+    for key in re.findall(r'`((?:\w+\.)+\w+)', ' '.join(right for _, right in rows)):
+        for config in stages:
+            check_setting(key, config)
+        known = [has_key(config, key) for config in stages]
+        assert any(known) or key in ('model.adversarial_weight', 'model.gamma'), key
+
+
+def has_key(config, key):
+    for name in key.split('.'):
+        if not isinstance(config, dict | Config) or name not in config:
+            return False
+        config = config[name]
+    return True
 
 
 def test_named_files_exist():

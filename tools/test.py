@@ -3,10 +3,18 @@
 import argparse
 
 from mmengine.runner import Runner
-from train import add_common_arguments, load_config
+
+from mlcl_mmseg.command_line import (
+    add_common_arguments,
+    check_checkpoint,
+    end_with_sentence,
+    load_config,
+    start_processes,
+)
 
 
 def parse_args() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description='Test a segmentor')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -17,12 +25,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Test what the command line says."""
     args = parse_args()
-    config = load_config(args, load_from=args.checkpoint)
+    config = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    check_checkpoint(args.checkpoint)
+    config.load_from = args.checkpoint
+    config.resume = False
     if args.out is not None:
         config.test_evaluator.output_dir = args.out
+    start_processes(args.launcher, config, args.local_rank)
     Runner.from_cfg(config).test()
 
 
 if __name__ == '__main__':
-    main()
+    end_with_sentence(main)

@@ -1,4 +1,5 @@
 _base_ = '../_base_/mlcl_19.py'
+warmup = '{{ fileDirname }}/../warmup/c2mi_19.py'
 targets = [_base_.mapillary, _base_.idd]
 model = dict(targets=[target['domain'] for target in targets])
 train_dataloader = dict(dataset=dict(source=_base_.cityscapes, targets=targets))

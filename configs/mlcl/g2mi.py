@@ -1,4 +1,5 @@
 _base_ = '../_base_/mlcl_7.py'
+warmup = '{{ fileDirname }}/../warmup/g2mi.py'
 targets = [_base_.mapillary, _base_.idd]
 model = dict(targets=[target['domain'] for target in targets])
 train_dataloader = dict(dataset=dict(source=_base_.gta5, targets=targets))

@@ -1,4 +1,5 @@
 _base_ = '../_base_/mlcl_7.py'
+warmup = '{{ fileDirname }}/../warmup/i2cm.py'
 targets = [_base_.cityscapes, _base_.mapillary]
 model = dict(targets=[target['domain'] for target in targets])
 train_dataloader = dict(dataset=dict(source=_base_.idd, targets=targets))

@@ -1,4 +1,5 @@
 _base_ = '../_base_/mlcl_19.py'
+warmup = '{{ fileDirname }}/../warmup/m2ci_19.py'
 targets = [_base_.cityscapes, _base_.idd]
 model = dict(targets=[target['domain'] for target in targets])
 train_dataloader = dict(dataset=dict(source=_base_.mapillary, targets=targets))

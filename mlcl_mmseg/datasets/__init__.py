@@ -11,6 +11,7 @@ from .multi_domain import (
     StreamSampler,
 )
 from .transforms import (
+    LoadRawLabel,
     LoadSoftPseudoLabel,
     MapLabels,
     PackDomainInputs,
@@ -24,6 +25,7 @@ __all__ = [
     'FolderDomain',
     'GTA5Domain',
     'IDDDomain',
+    'LoadRawLabel',
     'LoadSoftPseudoLabel',
     'MapLabels',
     'MapillaryDomain',

@@ -1,15 +1,20 @@
 """What the data sets of all domains share: roles, files, label mapping."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from mmseg.datasets import BaseSegDataset
+from PIL import Image
 
+from ..errors import InputError, MissingFileError
+from .image_files import open_image
 from .label_spaces import IGNORE_INDEX, label_space, lookup_table, raw_label_map
 
 ROLES = ('source', 'target', 'validation')
+# Pillow's names of 8-bit greyscale and palette images, whose pixels are ids as they are stored
+LABEL_MODES = ('L', 'P')
 
 
 class DomainDataset(BaseSegDataset):
@@ -33,8 +38,8 @@ class DomainDataset(BaseSegDataset):
         **kwargs: Those of :class:`mmseg.datasets.BaseSegDataset`, such as ``indices``.
 
     Raises:
-        FileNotFoundError: If a folder or a needed label is missing, or the split has no image.
-        ValueError: If the role or the number of classes is unknown, ``label_map`` names an id or
+        MissingFileError: If a folder or a needed label is missing, or the split has no image.
+        InputError: If the role or the number of classes is unknown, ``label_map`` names an id or
             a class that cannot be, or an image is there in two formats.
     """
 
@@ -55,7 +60,7 @@ class DomainDataset(BaseSegDataset):
         **kwargs,
     ) -> None:
         if role not in ROLES:
-            raise ValueError(f'role is {role!r}, but a domain is one of {", ".join(ROLES)}.')
+            raise InputError(f'role is {role!r}, but a domain is one of {", ".join(ROLES)}.')
         classes = (*range(len(label_space(num_classes).classes)), IGNORE_INDEX)
         self.role = role
         self.split = split or self.splits[role]
@@ -68,7 +73,7 @@ class DomainDataset(BaseSegDataset):
             if index not in classes or raw not in range(256)
         }
         if wrong:
-            raise ValueError(
+            raise InputError(
                 f'label_map of {self.domain} has {wrong}, but a raw id is 0 to 255 and a class '
                 f'index 0 to {num_classes - 1}, or 255 to ignore.'
             )
@@ -105,21 +110,74 @@ class DomainDataset(BaseSegDataset):
             np.ndarray: (H, W) uint8 class indices, 255 = ignore.
 
         Raises:
-            ValueError: If the label is not a single-channel image.
+            InputError: If the label is not a single-channel image.
         """
         if raw_label.ndim != 2:
-            raise ValueError(
+            raise InputError(
                 f'{path} is no single-channel image of label ids (shape {raw_label.shape}): point '
                 f'{type(self).__name__} at the id images of the data set.'
             )
         return self.label_lookup[raw_label]
 
+    def check_label(self, label: Image.Image, image_size: tuple[int, int], path: str) -> None:
+        """Check what the header of a label image tells.
+
+        Args:
+            label (Image.Image): The label; its pixels need not be loaded.
+            image_size (tuple[int, int]): (width, height) of its image.
+            path (str): The file it came from, for error messages.
+
+        Raises:
+            InputError: If its pixels cannot be label ids, or its size does not fit the image.
+        """
+        if label.mode not in LABEL_MODES:
+            raise InputError(
+                f'{path} has mode {label.mode}, but label ids are an 8-bit image of mode '
+                f'{" or ".join(LABEL_MODES)}: point {type(self).__name__} at the id images of the '
+                'data set, or convert them.'
+            )
+        if not self.label_size_fits(label.size, image_size):
+            raise InputError(
+                f'{path} is {label.width}x{label.height}, but its image is '
+                f'{image_size[0]}x{image_size[1]}: replace the one that is wrong.'
+            )
+
+    def label_size_fits(self, label_size: tuple[int, int], image_size: tuple[int, int]) -> bool:
+        """Whether a label of this (width, height) may belong to an image of that one."""
+        return label_size == image_size
+
     def get_data_info(self, idx: int) -> dict:
-        """The record of one image; labelled roles carry the mapping of their labels along."""
+        """The record of one image; labelled roles carry check and mapping of their labels along."""
         data_info = super().get_data_info(idx)
         if self.labelled:
+            data_info['check_label'] = self.check_label
             data_info['map_label'] = self.map_label
         return data_info
+
+    def prepare_data(self, idx: int) -> dict:
+        """The record of one image after the data set's own pipeline."""
+        return self.run_pipeline(self.pipeline, self.get_data_info(idx))
+
+    def run_pipeline(self, pipeline: Callable[[dict], dict], data_info: dict) -> dict:
+        """Run a pipeline on a record of :meth:`get_data_info`.
+
+        Args:
+            pipeline (Callable): The transforms, composed.
+            data_info (dict): The record; transforms may change it.
+
+        Returns:
+            dict: What the last transform returns.
+
+        Raises:
+            InputError: If the image cannot be read. What else a transform raises passes through.
+        """
+        path = data_info['img_path']
+        try:
+            return pipeline(data_info)
+        except Exception:
+            # what a decoder raises does not tell the file: read it again to know, and to name it
+            open_image(path)
+            raise
 
     def load_data_list(self) -> list[dict]:
         """List the split's images, sorted by path, with their labels where the role has some."""
@@ -146,7 +204,7 @@ class DomainDataset(BaseSegDataset):
     def find_images(self, folder: Path) -> list[Path]:
         """All images under ``folder``, relative to it and sorted; links to folders are followed."""
         if not folder.is_dir():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'{folder} does not exist: put or link the data set {self.domain} to '
                 f'{self.data_root}, or correct its data_root or MLCL_DATA_ROOT.'
             )
@@ -159,19 +217,19 @@ class DomainDataset(BaseSegDataset):
         names = [image.with_suffix('') for image in images]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f'{folder / twice} is there in two formats: remove one of them.')
+            raise InputError(f'{folder / twice} is there in two formats: remove one of them.')
         if not images:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'{folder} holds no *{" or *".join(self.image_suffixes)} image: check data_root '
                 f'and split of {type(self).__name__}.'
             )
         return images
 
     def require_files(self, labels: list[Path]) -> None:
-        """Raise FileNotFoundError unless every label file is there."""
+        """Raise MissingFileError unless every label file is there."""
         missing = [label for label in labels if not label.is_file()]
         if missing:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'{len(missing)} of {len(labels)} label images of {type(self).__name__} as '
                 f'{self.role} are missing, the first is {missing[0]}: complete the data set.'
             )

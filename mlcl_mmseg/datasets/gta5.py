@@ -5,9 +5,11 @@ from pathlib import Path
 from mmseg.registry import DATASETS
 from scipy.io import loadmat
 
+from ..errors import InputError, MissingFileError
 from .domain import DomainDataset
 
 GTA5_SPLITS = ('all', 'train', 'val', 'test')
+ASPECT_TOLERANCE = 0.05
 
 
 @DATASETS.register_module()
@@ -30,16 +32,27 @@ class GTA5Domain(DomainDataset):
         """``labels``, same file name."""
         return Path(self.data_root, 'labels', image)
 
+    def label_size_fits(self, label_size: tuple[int, int], image_size: tuple[int, int]) -> bool:
+        """Whether the aspect ratios are equal within 5 per cent.
+
+        A few frames have labels of another size. Both are resized to the working size, so that
+        this does no harm.
+        """
+        label_width, label_height = label_size
+        width, height = image_size
+        stretch = (label_width * height) / (label_height * width)
+        return abs(stretch - 1) <= ASPECT_TOLERANCE
+
     def find_images(self, folder: Path) -> list[Path]:
         """All frames, or those that ``split.mat`` lists for the split.
 
         Raises:
-            FileNotFoundError: If the split needs ``split.mat`` and it is missing, or no image of
+            MissingFileError: If the split needs ``split.mat`` and it is missing, or no image of
                 the split is there.
-            ValueError: If the split is unknown.
+            InputError: If the split is unknown.
         """
         if self.split not in GTA5_SPLITS:
-            raise ValueError(
+            raise InputError(
                 f'split is {self.split!r}, but a split of GTA5Domain is one of '
                 f'{", ".join(GTA5_SPLITS)}.'
             )
@@ -48,14 +61,14 @@ class GTA5Domain(DomainDataset):
             return images
         split_file = Path(self.data_root, 'split.mat')
         if not split_file.is_file():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{split_file} is missing: split='{self.split}' of GTA5Domain reads it; download "
                 "it with the data set or use split='all'."
             )
         frames = set(loadmat(split_file)[f'{self.split}Ids'].ravel().tolist())
         images = [image for image in images if int(image.stem) in frames]
         if not images:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'{folder} holds no frame of split={self.split!r} of GTA5Domain: download the '
                 'missing parts of the data set, or choose another split.'
             )

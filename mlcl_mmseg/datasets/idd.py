@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmseg.registry import DATASETS
 
+from ..errors import MissingFileError
 from .domain import DomainDataset
 
 
@@ -26,9 +27,9 @@ class IDDDomain(DomainDataset):
         return Path(self.data_root, 'gtFine', self.split, image.with_name(name))
 
     def require_files(self, labels: list[Path]) -> None:
-        """Raise FileNotFoundError unless every label file is there."""
+        """Raise MissingFileError unless every label file is there."""
         if labels and not any(label.is_file() for label in labels):
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'{self.data_root} has no *_gtFine_labelids.png yet: make them with '
                 f'"python tools/dataset_converters/idd.py {self.data_root}".'
             )

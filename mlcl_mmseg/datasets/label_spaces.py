@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import InputError
+
 IGNORE_INDEX = 255
 
 
@@ -282,11 +284,11 @@ def label_space(num_classes: int) -> LabelSpace:
         LabelSpace: Names and colours.
 
     Raises:
-        ValueError: If there is none; the message lists those there are.
+        InputError: If there is none; the message lists those there are.
     """
     if num_classes not in LABEL_SPACES:
         known = ' or '.join(map(str, LABEL_SPACES))
-        raise ValueError(
+        raise InputError(
             f'num_classes is {num_classes}, but the label spaces have {known} classes.'
         )
     return LABEL_SPACES[num_classes]

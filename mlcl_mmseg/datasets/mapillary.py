@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from mmseg.registry import DATASETS
 
+from ..errors import InputError, MissingFileError
 from .domain import DomainDataset
 from .label_spaces import RAW_LABELS
 
@@ -39,7 +40,7 @@ class MapillaryDomain(DomainDataset):
         """``<split>/v1.2/labels`` or ``<split>/labels``.
 
         Raises:
-            FileNotFoundError: If neither is there.
+            MissingFileError: If neither is there.
         """
         split = self.split_folder()
         folders = [split / 'v1.2' / 'labels', split / 'labels']
@@ -47,7 +48,7 @@ class MapillaryDomain(DomainDataset):
             if folder.is_dir():
                 return folder
         only_v2 = ' (v2.0 numbers its labels differently)' if (split / 'v2.0').is_dir() else ''
-        raise FileNotFoundError(
+        raise MissingFileError(
             f'{split} has neither v1.2/labels nor labels: put the v1.2 label images of Mapillary '
             f'Vistas there{only_v2}.'
         )
@@ -60,12 +61,12 @@ class MapillaryDomain(DomainDataset):
         """Map v1.2 ids to class indices, see :meth:`DomainDataset.map_label`.
 
         Raises:
-            ValueError: If the label holds ids of v2.0.
+            InputError: If the label holds ids of v2.0.
         """
         label = super().map_label(raw_label, path)
         last = max(RAW_LABELS[self.raw_labels])
         if raw_label.max() > last:
-            raise ValueError(
+            raise InputError(
                 f'{path} holds label id {raw_label.max()}, but Mapillary Vistas v1.2 ends at '
                 f'{last}: these are v2.0 labels, put the v1.2 ones in v1.2/labels.'
             )

@@ -11,6 +11,8 @@ from mmengine.dist import get_dist_info
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
+from ..errors import InputError
+
 
 class StreamPosition(NamedTuple):
     """A place in the endless stream of training samples; a sample is a function of it alone.
@@ -56,7 +58,7 @@ class MultiDomainDataset(Dataset):
         target_pipeline (Sequence[dict]): Transforms of target images.
 
     Raises:
-        ValueError: If two of the domains bear the same name.
+        InputError: If two of the domains bear the same name.
     """
 
     def __init__(
@@ -74,9 +76,10 @@ class MultiDomainDataset(Dataset):
         names = [domain.domain for domain in self.domains]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(
-                    f'The domain {name!r} is given twice among source and targets: name each '
-                    'domain once, or tell two parts of one data set apart by domain=....'
+                where = 'as source and as target' if name == names[0] else 'among the targets'
+                raise InputError(
+                    f'The domain {name!r} is given twice, {where}: name each domain once, or tell '
+                    'two parts of one data set apart by domain=....'
                 )
         self.pseudo_labels = None
         self._order_cache: dict[int, tuple[tuple[int, int], np.ndarray]] = {}
@@ -118,7 +121,7 @@ class MultiDomainDataset(Dataset):
                 domain.domain, results['sample_name']
             )
         with seeded(position.seed, position.index, number):
-            return domain.pipeline(results)
+            return domain.run_pipeline(domain.pipeline, results)
 
     def _order(self, number: int, seed: int, epoch: int) -> np.ndarray:
         """The order of one domain's images in one of its epochs."""

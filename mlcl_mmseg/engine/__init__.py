@@ -1,9 +1,10 @@
-from .hooks import BroadcastBuffersHook, DiscriminatorHook, PseudoLabelHook
+from .hooks import BroadcastBuffersHook, DataCheckHook, DiscriminatorHook, PseudoLabelHook
 from .model_wrapper import MultiTargetDistributedDataParallel
 from .optim_wrapper_constructor import MultiTargetOptimWrapperConstructor
 
 __all__ = [
     'BroadcastBuffersHook',
+    'DataCheckHook',
     'DiscriminatorHook',
     'MultiTargetDistributedDataParallel',
     'MultiTargetOptimWrapperConstructor',

@@ -4,6 +4,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
+from ..errors import InputError
+
 NESTED, STATED = 'nested', 'stated'
 
 
@@ -24,7 +26,7 @@ class MultiTargetOptimWrapperConstructor:
             ``{prefix of parameter names: multiplier}``.
 
     Raises:
-        ValueError: If ``backbone_rates`` is neither 'nested' nor 'stated', or a prefix names no
+        InputError: If ``backbone_rates`` is neither 'nested' nor 'stated', or a prefix names no
             parameter.
     """
 
@@ -33,7 +35,7 @@ class MultiTargetOptimWrapperConstructor:
         self.backbone_rates = paramwise_cfg.pop('backbone_rates', NESTED)
         self.lr_mult = paramwise_cfg.pop('lr_mult', {})
         if paramwise_cfg or self.backbone_rates not in (NESTED, STATED):
-            raise ValueError(
+            raise InputError(
                 f"paramwise_cfg takes backbone_rates ('{NESTED}' or '{STATED}') and lr_mult, but "
                 f'got backbone_rates={self.backbone_rates!r} and {paramwise_cfg}.'
             )
@@ -64,7 +66,7 @@ class MultiTargetOptimWrapperConstructor:
         names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         for prefix in self.lr_mult:
             if not any(name.startswith(prefix) for name in names):
-                raise ValueError(
+                raise InputError(
                     f'paramwise_cfg.lr_mult names {prefix!r}, but no trainable parameter begins so.'
                 )
         for name in names:

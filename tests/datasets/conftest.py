@@ -14,7 +14,7 @@ LOAD = dict(
     imdecode_backend='pillow',
     color_type='color_ignore_orientation',
 )
-LOAD_LABEL = dict(type='LoadAnnotations', imdecode_backend='pillow')
+LOAD_LABEL = dict(type='LoadRawLabel')
 RESIZE = dict(type='Resize', scale=(32, 16), keep_ratio=False, backend='pillow')
 LABELLED = [LOAD, LOAD_LABEL, RESIZE, dict(type='MapLabels')]
 UNLABELLED = [LOAD, RESIZE]

@@ -16,7 +16,7 @@ def shrink(config: Config) -> Config:
                     transform.scale = (64, 32)
                 elif transform.type == 'WeakAugmentation':
                     transform.crop_size = (32, 16)
-    for hook in config.custom_hooks:
+    for hook in config.get('custom_hooks', []):
         if hook.type == 'PseudoLabelHook':
             hook.pipeline[1].scale = (64, 32)
     config.model.backbone.update(base_channels=8, stem_channels=8)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mlcl_mmseg.errors import InputError
+
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'tests' / 'configs'
 REAL_DATA = ROOT.parent / 'shared' / 'data'
@@ -34,26 +36,20 @@ def call(command, data, fails=False, **environment):
 def train(stage, work_dir, data, *arguments, max_iters=2, options=(), **kwargs):
     return call(
         [
-            sys.executable,
-            ROOT / 'tools' / 'train.py',
-            CONFIGS / f'small_{stage}.py',
-            '--work-dir',
-            work_dir,
-            *arguments,
-            '--cfg-options',
-            *schedule(max_iters),
-            *options,
+            *(sys.executable, ROOT / 'tools' / 'train.py', CONFIGS / f'small_{stage}.py'),
+            *('--work-dir', work_dir, *arguments),
+            *('--cfg-options', *schedule(max_iters), *options),
         ],
         data,
         **kwargs,
     )
 
 
-def schedule(max_iters):
+def schedule(max_iters, val_interval=2):
     return [
         f'train_cfg.max_iters={max_iters}',
-        'train_cfg.val_interval=2',
-        'default_hooks.checkpoint.interval=2',
+        f'train_cfg.val_interval={val_interval}',
+        f'default_hooks.checkpoint.interval={val_interval}',
         f'default_hooks.logger.interval={max_iters}',
         'train_dataloader.num_workers=0',
         'val_dataloader.num_workers=0',
@@ -61,8 +57,32 @@ def schedule(max_iters):
     ]
 
 
-def mcl_options(warmup):
-    return [f'load_from={best(warmup)}', 'custom_hooks.0.interval=2']
+# of both stages
+WHOLE_METHOD = [
+    'custom_hooks.0.interval=2',
+    *(f'warmup.{option}' for option in schedule(2)),
+]
+
+
+# starts the tasks like Slurm's and waits for them
+SRUN = r"""#!/usr/bin/env bash
+set -e
+while [[ $1 == -* ]]; do
+    case $1 in
+        -p) shift ;;
+        --ntasks=*) SLURM_NTASKS=${1#*=} ;;
+        --gres=* | --ntasks-per-node=*) shown+=" $1" ;;
+    esac
+    shift
+done
+echo "srun: $SLURM_NTASKS tasks,$shown"
+export SLURM_NTASKS
+for ((task = 0; task < SLURM_NTASKS; task++)); do
+    SLURM_PROCID=$task SLURM_LOCALID=$task "$@" &
+    tasks+=($!)
+done
+for task in "${tasks[@]}"; do wait "$task"; done
+"""
 
 
 def best(work_dir):
@@ -79,17 +99,27 @@ def table(output):
 
 
 def test_the_whole_method(toy_data, tmp_path):
-    """Warm-up, MCL from its best checkpoint, resume, test, prediction by MMSegmentation's API."""
-    warmup, mlcl = tmp_path / 'warmup', tmp_path / 'mlcl'
-    output = train('warmup', warmup, toy_data)
+    """One command for both stages, resume, test, prediction by MMSegmentation's API."""
+    mlcl = tmp_path / 'mlcl'
+    warmup = mlcl / 'warmup'
+    output = train('mlcl', mlcl, toy_data, options=WHOLE_METHOD)
+    stages = re.findall(r'Stage (\d) of 2, (\w+), in (\S+), starts from (.*)\.\n', output)
+    assert stages == [
+        ('1', 'AdversarialWarmup', str(warmup), 'the initial weights'),
+        ('2', 'MCLSegmentor', str(mlcl), str(best(warmup))),
+    ]
     assert 'eta:' in output
-    assert list(warmup.rglob('events.out.tfevents.*'))
-
-    output = train('mlcl', mlcl, toy_data, options=mcl_options(warmup))
+    for work_dir, scalar in ((warmup, 'warmup/loss_source/dusk'), (mlcl, 'mcl/loss_source')):
+        assert list(work_dir.rglob('events.out.tfevents.*'))
+        (scalars,) = work_dir.glob('2*/vis_data/scalars.json')
+        assert scalar in scalars.read_text()
     assert 'Pseudo-labels dusk after iteration 0' in output
     assert len(list((mlcl / 'pseudo_labels/iter_0').rglob('*.npy'))) == 5 + 3 + 4
 
-    output = train('mlcl', mlcl, toy_data, '--resume', max_iters=4, options=mcl_options(warmup))
+    # as if it had been killed after iteration 2 of 4
+    (mlcl / 'complete.json').unlink()
+    output = train('mlcl', mlcl, toy_data, '--resume', max_iters=4, options=WHOLE_METHOD)
+    assert f'MCLSegmentor, in {mlcl}, goes on from {mlcl}/iter_2.pth.' in output
     assert re.search(r'Iter\(train\) \[4/4\]', output)
     assert not re.search(r'Iter\(train\) \[2/4\]', output)
 
@@ -134,23 +164,63 @@ def test_the_whole_method(toy_data, tmp_path):
 
 
 def test_two_processes(toy_data, tmp_path):
-    """Warm-up and MCL through dist_train.sh with gloo on CPUs."""
-    for port, stage in ((29511, 'warmup'), (29512, 'mlcl')):
-        options = mcl_options(tmp_path / 'warmup') if stage == 'mlcl' else []
-        output = call(
-            [
-                *(ROOT / 'tools' / 'dist_train.sh', CONFIGS / f'small_{stage}.py', 2),
-                *('--work-dir', tmp_path / stage),
-                *('--cfg-options', *schedule(2), *options),
-            ],
-            toy_data,
-            PORT=str(port),
-        )
-        assert re.search(r'Iter\(train\) \[2/2\]', output)
-        assert 'mean over 3 domains' in output
-        assert best(tmp_path / stage).is_file()
-    labels = list((tmp_path / 'mlcl/pseudo_labels/iter_0').rglob('*.npy'))
-    assert len(labels) == 5 + 3 + 4
+    """The whole method in one launch and its test, with gloo on CPUs."""
+    output = call(
+        [
+            *(ROOT / 'tools' / 'dist_train.sh', CONFIGS / 'small_mlcl.py', 2),
+            *('--work-dir', tmp_path, '--cfg-options', *schedule(2), *WHOLE_METHOD),
+        ],
+        toy_data,
+        PORT='29511',
+    )
+    assert output.count('Stage 2 of 2') == 1
+    assert len(re.findall(r'Iter\(train\) \[2/2\]', output)) == 2
+    assert len(list((tmp_path / 'pseudo_labels/iter_0').rglob('*.npy'))) == 5 + 3 + 4
+    validated = table(output)
+    output = call(
+        [
+            *(ROOT / 'tools' / 'dist_test.sh', CONFIGS / 'small_mlcl.py', best(tmp_path), 2),
+            *('--work-dir', tmp_path / 'test', '--cfg-options', 'test_dataloader.num_workers=0'),
+        ],
+        toy_data,
+        PORT='29512',
+    )
+    assert str(table(output)) == str(validated)
+
+
+def test_slurm(toy_data, tmp_path):
+    """The Slurm scripts, with an srun that starts the tasks on this machine."""
+    srun = tmp_path / 'bin' / 'srun'
+    srun.parent.mkdir()
+    srun.write_text(SRUN)
+    srun.chmod(0o755)
+    environment = dict(
+        PATH=f'{srun.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}'
+        + os.environ['PATH'],
+        GPUS='2',
+        GPUS_PER_NODE='2',
+        PORT='29513',
+    )
+    output = call(
+        [
+            *(ROOT / 'tools' / 'slurm_train.sh', 'partition', 'job', CONFIGS / 'small_warmup.py'),
+            *('--work-dir', tmp_path / 'warmup', '--cfg-options', *schedule(2)),
+        ],
+        toy_data,
+        **environment,
+    )
+    assert 'srun: 2 tasks, --gres=gpu:2 --ntasks-per-node=2' in output
+    validated = table(output)
+    output = call(
+        [
+            *(ROOT / 'tools' / 'slurm_test.sh', 'partition', 'job', CONFIGS / 'small_warmup.py'),
+            *(best(tmp_path / 'warmup'), '--work-dir', tmp_path / 'test'),
+            *('--cfg-options', 'test_dataloader.num_workers=0'),
+        ],
+        toy_data,
+        **environment,
+    )
+    assert str(table(output)) == str(validated)
 
 
 def test_learning_rates_scale_with_the_batch(toy_data, tmp_path):
@@ -185,6 +255,11 @@ def test_mixed_precision_reaches_every_optimiser(monkeypatch):
     [
         (['--cfg-options', 'lod_from=x.pth'], 'lod_from is no setting of .*, did you mean load_fr'),
         (['--cfg-options', 'load_from=x.pth'], 'The checkpoint x.pth does not exist: give'),
+        (['--cfg-options', 'warmup.lod_from=x'], 'lod_from is no setting of .*small_warmup.py, di'),
+        (['--cfg-options', 'warmup=x.py'], 'The config x.py does not exist: give'),
+        (['--cfg-options', 'warmup=None', 'warmup.resume=True'], 'warmup.resume is for a warm-up'),
+        (['--cfg-options', 'train_cfg.max_iters=many'], "train_cfg.max_iters is 'many', but Iter"),
+        (['--cfg-options', 'warmup.model.gan=1'], 'model.gan is 1, but AdversarialWarmup takes'),
         (['--amp'], '--amp needs a GPU: leave it out.'),
     ],
 )
@@ -196,23 +271,39 @@ def test_mistakes_on_the_command_line(toy_data, tmp_path, monkeypatch, arguments
     monkeypatch.setattr('sys.argv', ['train.py', config, '--work-dir', str(tmp_path), *arguments])
     from train import main
 
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(InputError, match=message):
         main()
 
 
-def test_mcl_without_a_warmup(toy_data, tmp_path):
-    output = train('mlcl', tmp_path, toy_data, fails=True, options=['custom_hooks.0.interval=2'])
-    assert 'MCL starts from a warm-up, but load_from is not set' in output
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (['--work-dir', '{}/image.png'], 'The work dir {}/image.png/warmup cannot be written'),
+        (['--cfg-options', 'custom_hooks.0.interval=3'], 'PseudoLabelHook.interval is 3, but'),
+        (['--cfg-options', 'warmup=None'], 'MCL starts from a warm-up, but load_from is not set'),
+    ],
+)
+def test_mistakes_end_in_one_sentence(toy_data, tmp_path, arguments, sentence):
+    """The last thing that is said, without a traceback."""
+    (tmp_path / 'image.png').write_bytes(b'no image')
+    arguments = [each.format(tmp_path) for each in arguments]
+    if '--work-dir' not in arguments:
+        arguments = ['--work-dir', tmp_path, *arguments]
+    command = [sys.executable, ROOT / 'tools/train.py', CONFIGS / 'small_mlcl.py', *arguments]
+    output = call(command, toy_data, fails=True)
+    assert output.splitlines()[-1].startswith(sentence.format(tmp_path))
+    assert 'Traceback' not in output
+    assert 'Iter(train)' not in output
 
 
 @pytest.mark.skipif(not REAL_DATA.is_dir(), reason='the real images are not here')
 def test_real_images(tmp_path):
     """CamVid drives and Cityscapes frames, a few steps of both stages."""
-    train('warmup', tmp_path / 'warmup', REAL_DATA, max_iters=8)
+    warmup = [f'warmup.{option}' for option in schedule(8)]
     output = train(
-        *('mlcl', tmp_path / 'mlcl', REAL_DATA),
+        *('mlcl', tmp_path, REAL_DATA),
         max_iters=8,
-        options=[f'load_from={best(tmp_path / "warmup")}', 'custom_hooks.0.interval=4'],
+        options=['custom_hooks.0.interval=4', *warmup],
     )
     printed = table(output)
     assert set(printed['mIoU']) == set(DOMAINS)

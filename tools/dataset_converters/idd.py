@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from rich.progress import track
 
 from mlcl_mmseg.datasets.label_spaces import RAW_LABELS
+from mlcl_mmseg.errors import InputError
 
 POLYGONS = '_gtFine_polygons.json'
 LABELS = '_gtFine_labelids.png'
@@ -32,13 +33,13 @@ def label_id(label: str, path: Path) -> int:
         int: 0 to 39.
 
     Raises:
-        ValueError: If there is no such label.
+        InputError: If there is no such label.
     """
     if label in LABEL_IDS:
         return LABEL_IDS[label]
     if label.removesuffix('group') in LABEL_IDS:
         return LABEL_IDS[label.removesuffix('group')]
-    raise ValueError(f'{path} has an object labelled {label!r}, which is no label of IDD.')
+    raise InputError(f'{path} has an object labelled {label!r}, which is no label of IDD.')
 
 
 def paint(path: Path) -> Image.Image:
@@ -51,15 +52,15 @@ def paint(path: Path) -> Image.Image:
         Image.Image: Raw label ids, 8-bit, one channel.
 
     Raises:
-        ValueError: If the file is no JSON, is incomplete or has an unknown label.
+        InputError: If the file is no JSON, is incomplete or has an unknown label.
     """
     try:
         annotation = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise ValueError(f'{path} is not valid JSON, download it again: {error}.') from error
+        raise InputError(f'{path} is not valid JSON, download it again: {error}.') from error
     missing = {'imgWidth', 'imgHeight', 'objects'} - set(annotation)
     if missing:
-        raise ValueError(f'{path} has no {", ".join(sorted(missing))}, download it again.')
+        raise InputError(f'{path} has no {", ".join(sorted(missing))}, download it again.')
     size = annotation['imgWidth'], annotation['imgHeight']
     image = Image.new('L', size, LABEL_IDS['unlabeled'])
     draw = ImageDraw.Draw(image)
@@ -108,7 +109,7 @@ def main() -> None:
         try:
             for _ in track(results, 'IDD label images', total=len(todo)):
                 pass
-        except ValueError as error:
+        except InputError as error:
             sys.exit(str(error))
     print(f'{len(polygons)} label images are complete, {len(todo)} of them new.')
 

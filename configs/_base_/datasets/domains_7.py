@@ -34,7 +34,7 @@ idd = dict(
 load_image = dict(
     type='LoadImageFromFile', color_type='color_ignore_orientation', imdecode_backend='pillow'
 )
-load_label = dict(type='LoadAnnotations', imdecode_backend='pillow')
+load_label = dict(type='LoadRawLabel')
 resize = dict(type='Resize', scale=working_size, keep_ratio=False, backend='pillow')
 weak = dict(type='WeakAugmentation', crop_size=crop_size)
 pack = dict(
@@ -60,7 +60,7 @@ self_training_pipeline = [
     dict(type='PackDomainInputs'),
 ]
 pseudo_label_pipeline = [load_image, resize, pack]
-# LoadAnnotations before Resize: evaluated at the working size, the paper's protocol
+# LoadRawLabel before Resize: evaluated at the working size, the paper's protocol
 test_pipeline = [load_image, load_label, resize, dict(type='MapLabels'), pack]
 
 train_dataloader = dict(

@@ -12,6 +12,7 @@ default_hooks = dict(
     checkpoint=dict(
         type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2, save_best='mIoU'
     ),
+    data_check=dict(type='DataCheckHook'),
     buffers=dict(type='BroadcastBuffersHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),

@@ -1,9 +1,36 @@
-"""Labels of a sample: raw ids to class indices, soft pseudo-labels from the store."""
+"""Labels of a sample: raw ids, their class indices, soft pseudo-labels from the store."""
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from ...errors import MissingFileError
 from ...pseudo_labels.store import load_soft_pseudo_label
+from ..image_files import open_image
+
+
+@TRANSFORMS.register_module()
+class LoadRawLabel(BaseTransform):
+    """Load the raw ids of a label image; nothing happens where there is no label to load.
+
+    It takes the place of MMSegmentation's ``LoadAnnotations``, which would turn 16-bit ids into
+    other 8-bit ones without a word. Put it after ``LoadImageFromFile``.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Add ``gt_seg_map`` (H, W) uint8 of raw ids, and its name to ``seg_fields``.
+
+        Raises:
+            InputError: If the label cannot be read, holds no 8-bit ids or does not fit the image.
+        """
+        if 'seg_map_path' not in results:
+            return results
+        label = open_image(results['seg_map_path'])
+        height, width = results['ori_shape']
+        results['check_label'](label, (width, height), results['seg_map_path'])
+        results['gt_seg_map'] = np.array(label)
+        results['seg_fields'].append('gt_seg_map')
+        return results
 
 
 @TRANSFORMS.register_module()
@@ -34,10 +61,10 @@ class LoadSoftPseudoLabel(BaseTransform):
         """Add ``soft_pseudo_label``.
 
         Raises:
-            FileNotFoundError: If no pseudo-labels have been generated for this data set.
+            MissingFileError: If no pseudo-labels have been generated for this data set.
         """
         if 'pseudo_label_path' not in results:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'{results["domain"]} has no pseudo-labels: add PseudoLabelHook to custom_hooks.'
             )
         results['soft_pseudo_label'] = load_soft_pseudo_label(results['pseudo_label_path'])

@@ -5,6 +5,8 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+from ...errors import InputError
+
 
 def bilinear_matrix(size_in: int, size_out: int) -> np.ndarray:
     """The linear map that resizes one axis bilinearly with ``align_corners=True``.
@@ -59,12 +61,12 @@ class WeakAugmentation(BaseTransform):
         """Transform ``img``, and ``gt_seg_map`` and ``soft_pseudo_label`` where present.
 
         Raises:
-            ValueError: If the image at the smallest scale is smaller than the crop.
+            InputError: If the image at the smallest scale is smaller than the crop.
         """
         height, width = results['img'].shape[:2]
         smallest = scaled_size(width, height, self.scale_range[0])
         if smallest[0] < self.crop_size[0] or smallest[1] < self.crop_size[1]:
-            raise ValueError(
+            raise InputError(
                 f'{results["img_path"]} scaled to {smallest[0]}x{smallest[1]} is smaller than the '
                 f'crop {self.crop_size[0]}x{self.crop_size[1]}: raise scale_range of '
                 'WeakAugmentation or lower its crop_size.'

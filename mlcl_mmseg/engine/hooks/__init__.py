@@ -1,5 +1,6 @@
 from .broadcast_buffers_hook import BroadcastBuffersHook
+from .data_check_hook import DataCheckHook
 from .discriminator_hook import DiscriminatorHook
 from .pseudo_label_hook import PseudoLabelHook
 
-__all__ = ['BroadcastBuffersHook', 'DiscriminatorHook', 'PseudoLabelHook']
+__all__ = ['BroadcastBuffersHook', 'DataCheckHook', 'DiscriminatorHook', 'PseudoLabelHook']

@@ -8,6 +8,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from ...errors import InputError
 from ...models.losses.adversarial import SOURCE, TARGET, gan_loss
 from ...models.segmentors.adversarial_warmup import DISCRIMINATORS
 from ..model_wrapper import segmentor_of
@@ -67,11 +68,11 @@ class DiscriminatorHook(Hook):
         """Refuse to resume from a checkpoint without discriminators.
 
         Raises:
-            ValueError: If the run is to be resumed from such a checkpoint.
+            InputError: If the run is to be resumed from such a checkpoint.
         """
         held = any(name.startswith(DISCRIMINATORS) for name in checkpoint['state_dict'])
         if runner._resume and not held:
-            raise ValueError(
+            raise InputError(
                 'The checkpoint has no discriminators, so the warm-up cannot be resumed from it: '
                 'resume from iter_*.pth, not from best_*.pth.'
             )

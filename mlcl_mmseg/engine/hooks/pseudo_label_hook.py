@@ -13,6 +13,7 @@ from mmseg.registry import HOOKS
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from ...errors import InputError, MissingFileError
 from ...models.segmentors.multi_target import WARMUP_PARTS
 from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
 from ..model_wrapper import segmentor_of
@@ -53,30 +54,30 @@ class PseudoLabelHook(Hook):
         """Check the schedule of a training before anything is computed.
 
         Raises:
-            ValueError: If a refresh would find no validation or no best checkpoint, MCL has no
+            InputError: If a refresh would find no validation or no best checkpoint, MCL has no
                 warm-up to start from, or the loader's workers would outlive a refresh.
         """
         if not is_training(runner):
             return
         loop = runner.train_loop
         if runner.val_loop is None or self.interval % loop.val_interval:
-            raise ValueError(
+            raise InputError(
                 f'PseudoLabelHook.interval is {self.interval}, but a refresh follows a validation: '
                 f'make it a multiple of train_cfg.val_interval ({loop.val_interval}) and '
                 'validate.'
             )
         if not any(isinstance(hook, CheckpointHook) and hook.save_best for hook in runner.hooks):
-            raise ValueError(
+            raise InputError(
                 'PseudoLabelHook refreshes with the best checkpoint, but none is kept: set '
                 "default_hooks.checkpoint.save_best='mIoU'."
             )
         if runner._load_from is None and not runner._resume:
-            raise ValueError(
-                'MCL starts from a warm-up, but load_from is not set: pass '
-                '--cfg-options load_from=work_dirs/WARMUP/best_mIoU_iter_N.pth.'
+            raise InputError(
+                'MCL starts from a warm-up, but load_from is not set: name its config as '
+                "warmup='FILE.py', or pass --cfg-options load_from=CHECKPOINT."
             )
         if loop.dataloader.persistent_workers:
-            raise ValueError(
+            raise InputError(
                 'train_dataloader.persistent_workers is True, but the workers are restarted at '
                 'each refresh of the pseudo-labels: set it to False.'
             )
@@ -86,7 +87,7 @@ class PseudoLabelHook(Hook):
         """Let a training start from a warm-up, and from no other setting's.
 
         Raises:
-            ValueError: If the checkpoint names another source or other targets.
+            InputError: If the checkpoint names another source or other targets.
         """
         if not is_training(runner):
             return
@@ -96,7 +97,7 @@ class PseudoLabelHook(Hook):
         expected = runner.train_loop.dataloader.dataset.metainfo
         for key in ('source', 'targets'):
             if key in found and found[key] != expected[key]:
-                raise ValueError(
+                raise InputError(
                     f'The checkpoint was trained with {key} {found[key]}, but this run has '
                     f'{expected[key]}: use the checkpoint of the same setting.'
                 )
@@ -107,7 +108,7 @@ class PseudoLabelHook(Hook):
         A run that was interrupted at a refresh repeats the validation and with it the refresh.
 
         Raises:
-            FileNotFoundError: If a resumed run does not find its pseudo-labels.
+            MissingFileError: If a resumed run does not find its pseudo-labels.
         """
         if runner.iter >= runner.max_iters:
             return
@@ -120,7 +121,7 @@ class PseudoLabelHook(Hook):
         else:
             generation = PseudoLabelGeneration(self.root, runner.iter - runner.iter % self.interval)
             if not generation.folder.is_dir():
-                raise FileNotFoundError(
+                raise MissingFileError(
                     f'{generation.folder} is missing, the pseudo-labels to resume iteration '
                     f'{runner.iter} with: put the folder back or start anew.'
                 )
@@ -203,7 +204,7 @@ class TargetImages(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         """``dict(inputs=Tensor, data_samples=SegDataSample)``."""
-        return self.pipeline(self.domain.get_data_info(index))
+        return self.domain.run_pipeline(self.pipeline, self.domain.get_data_info(index))
 
 
 def is_training(runner: Runner) -> bool:

@@ -8,6 +8,8 @@ from mmengine.logging import print_log
 from torch import nn
 from torchvision.models import get_model_weights
 
+from ...errors import InputError, MissingFileError
+
 TORCHVISION = 'torchvision://'
 
 
@@ -23,7 +25,7 @@ def read_pretrained(checkpoint: str) -> dict[str, torch.Tensor]:
         dict[str, Tensor]: Tensors by name, on the CPU.
 
     Raises:
-        FileNotFoundError: If the file is missing or the network does not give the weights.
+        MissingFileError: If the file is missing or the network does not give the weights.
     """
     if checkpoint.startswith(TORCHVISION):
         weights = get_model_weights(checkpoint.removeprefix(TORCHVISION)).IMAGENET1K_V1
@@ -32,13 +34,13 @@ def read_pretrained(checkpoint: str) -> dict[str, torch.Tensor]:
                 weights.url, map_location='cpu', weights_only=True
             )
         except (URLError, OSError) as error:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'The ImageNet weights {checkpoint} could not be downloaded ({error}): fetch '
                 f'{Path(weights.url).name} where there is a network and pass '
                 '--cfg-options model.backbone.init_cfg.checkpoint=FILE.'
             ) from error
     if not Path(checkpoint).is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f'The ImageNet weights {checkpoint} do not exist: correct '
             'model.backbone.init_cfg.checkpoint.'
         )
@@ -54,8 +56,8 @@ def load_pretrained(module: nn.Module, checkpoint: str) -> None:
         checkpoint (str): See :func:`read_pretrained`.
 
     Raises:
-        FileNotFoundError: See :func:`read_pretrained`.
-        ValueError: If a weight of the backbone is not in the checkpoint.
+        MissingFileError: See :func:`read_pretrained`.
+        InputError: If a weight of the backbone is not in the checkpoint.
     """
     state_dict = read_pretrained(checkpoint)
     state_dict = {name.removeprefix('backbone.'): value for name, value in state_dict.items()}
@@ -67,7 +69,7 @@ def load_pretrained(module: nn.Module, checkpoint: str) -> None:
         and (name not in state_dict or state_dict[name].shape != value.shape)
     ]
     if wrong:
-        raise ValueError(
+        raise InputError(
             f'{checkpoint} does not fit {type(module).__name__}: {len(wrong)} of its {len(own)} '
             f'tensors are missing or of another shape, the first is {wrong[0]}; give the weights '
             'of the same architecture.'

@@ -7,6 +7,7 @@ from mmengine.optim import OptimWrapperDict
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...errors import InputError
 from ..discriminators import DiscriminatorBank
 from ..losses import GAN_LOSSES, gan_loss, self_information, source_cross_entropy
 from ..losses.adversarial import SOURCE
@@ -38,7 +39,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
         **kwargs: Those of :class:`MultiTargetSegmentor`.
 
     Raises:
-        ValueError: If ``gan`` or ``evaluate_with`` is unknown.
+        InputError: If ``gan`` or ``evaluate_with`` is unknown.
     """
 
     needed_parts = WARMUP_PARTS
@@ -55,9 +56,9 @@ class AdversarialWarmup(MultiTargetSegmentor):
         **kwargs,
     ) -> None:
         if gan not in GAN_LOSSES:
-            raise ValueError(f'model.gan is {gan!r}, but it is one of {", ".join(GAN_LOSSES)}.')
+            raise InputError(f'model.gan is {gan!r}, but it is one of {", ".join(GAN_LOSSES)}.')
         if evaluate_with not in (OWN_HEAD, LAST_HEAD):
-            raise ValueError(
+            raise InputError(
                 f'model.evaluate_with is {evaluate_with!r}, but it is {OWN_HEAD} or {LAST_HEAD}.'
             )
         super().__init__(targets, backbone, decode_head, **kwargs)
@@ -120,7 +121,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
         """Logits of each image from the head of its domain, (B, C, H, W).
 
         Raises:
-            ValueError: If an image is of a domain that is no target.
+            InputError: If an image is of a domain that is no target.
         """
         features = self.extract_feat(inputs)
         logits = [
@@ -136,7 +137,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
         if self.evaluate_with == LAST_HEAD or domain is None:
             return self.decode_head
         if domain not in self.targets:
-            raise ValueError(
+            raise InputError(
                 f'{domain} is none of the targets ({", ".join(self.targets)}) and has no head of '
                 "its own: set model.evaluate_with='last_head'."
             )

@@ -3,6 +3,8 @@
 from mmseg.models import EncoderDecoder
 from torch import Tensor
 
+from ...errors import InputError
+
 
 class DomainSegmentor(EncoderDecoder):
     """:class:`mmseg.models.EncoderDecoder`, evaluated at the size of the loaded label."""
@@ -13,7 +15,7 @@ class DomainSegmentor(EncoderDecoder):
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Predict, at the size of the label where there is one, else at the image's own size.
 
-        The place of ``LoadAnnotations`` in the pipeline thus decides how a model is evaluated:
+        The place of ``LoadRawLabel`` in the pipeline thus decides how a model is evaluated:
         before ``Resize`` at the working size, which is the paper's protocol (method.md §2), after
         it at full label resolution.
 
@@ -35,7 +37,7 @@ class DomainSegmentor(EncoderDecoder):
         MMEngine would only log what is missing.
 
         Raises:
-            ValueError: If the checkpoint has other classes, heads or shapes, or lacks a part.
+            InputError: If the checkpoint has other classes, heads or shapes, or lacks a part.
         """
         self._check_checkpoint(
             {name.removeprefix(prefix): value for name, value in state_dict.items()}
@@ -45,7 +47,7 @@ class DomainSegmentor(EncoderDecoder):
     def _check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
         for name, value in state_dict.items():
             if name.endswith('conv_seg.weight') and len(value) != self.num_classes:
-                raise ValueError(
+                raise InputError(
                     f'The checkpoint has {len(value)} classes, but the model has '
                     f'{self.num_classes}: use the config with that number of classes.'
                 )
@@ -53,7 +55,7 @@ class DomainSegmentor(EncoderDecoder):
             if not name.startswith(self.needed_parts) or name.endswith('num_batches_tracked'):
                 continue
             if name not in state_dict or state_dict[name].shape != value.shape:
-                raise ValueError(
+                raise InputError(
                     f'The checkpoint has no {name} of shape {tuple(value.shape)}: give '
                     f'{type(self).__name__} one of the same stage, backbone and heads.'
                 )

@@ -5,6 +5,7 @@ from mmengine.model import ModuleList
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...errors import InputError
 from .domain_segmentor import DomainSegmentor
 
 # what MCL takes over from a warm-up
@@ -24,15 +25,15 @@ class MultiTargetSegmentor(DomainSegmentor):
         **kwargs: Those of :class:`mmseg.models.EncoderDecoder`.
 
     Raises:
-        ValueError: If there is no target, one is named twice, or a name contains 'loss'.
+        InputError: If there is no target, one is named twice, or a name contains 'loss'.
     """
 
     def __init__(self, targets: list[str], backbone: dict, decode_head: dict, **kwargs) -> None:
         if not targets or len(set(targets)) < len(targets):
-            raise ValueError(f'model.targets is {targets}: name one or more domains, each once.')
+            raise InputError(f'model.targets is {targets}: name one or more domains, each once.')
         for name in targets:
             if 'loss' in name:
-                raise ValueError(
+                raise InputError(
                     f"The domain {name!r} has 'loss' in its name, by which MMEngine tells the "
                     'figures that are trained: call it something else.'
                 )
@@ -68,7 +69,7 @@ class MultiTargetSegmentor(DomainSegmentor):
     def _check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
         heads = {name.split('.')[1] for name in state_dict if name.startswith('domain_heads.')}
         if heads and len(heads) != self.num_targets:
-            raise ValueError(
+            raise InputError(
                 f'The checkpoint has {len(heads)} domain heads, but model.targets names '
                 f'{self.num_targets} domains ({", ".join(self.targets)}): use the checkpoint of '
                 'the same setting.'

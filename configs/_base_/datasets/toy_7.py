@@ -1,0 +1,45 @@
+# The toy world that tools/make_toy_data.py draws: GTA5 -> the other three, 7 classes, small images.
+_base_ = './domains_7.py'
+data_root = '{{$MLCL_DATA_ROOT:work_dirs/demo/data}}'
+working_size = (256, 128)
+crop_size = (128, 64)
+
+gta5 = dict(data_root=f'{data_root}/GTA5')
+cityscapes = dict(data_root=f'{data_root}/Cityscapes')
+mapillary = dict(data_root=f'{data_root}/Mapillary')
+idd = dict(data_root=f'{data_root}/IDD_Segmentation')
+
+targets = [
+    {**_base_.cityscapes, **cityscapes},
+    {**_base_.mapillary, **mapillary},
+    {**_base_.idd, **idd},
+]
+
+sizes = dict(Resize=dict(scale=working_size), WeakAugmentation=dict(crop_size=crop_size))
+source_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.source_pipeline]
+warmup_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.warmup_pipeline]
+self_training_pipeline = [
+    {**step, **sizes.get(step.type, {})} for step in _base_.self_training_pipeline
+]
+pseudo_label_pipeline = [
+    {**step, **sizes.get(step.type, {})} for step in _base_.pseudo_label_pipeline
+]
+test_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.test_pipeline]
+
+train_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        source={**_base_.gta5, **gta5},
+        targets=targets,
+        source_pipeline=source_pipeline,
+        target_pipeline=warmup_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    persistent_workers=False,
+    dataset=dict(domains=targets, pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader
+del sizes

@@ -1,0 +1,139 @@
+"""What the tools share: arguments, reading a config, ending with a sentence."""
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dist import init_dist
+
+from .config_check import check_config
+from .errors import InputError, MissingFileError
+
+# settings of MMEngine's Runner that a config may leave out
+OPTIONAL_SETTINGS = (
+    'work_dir',
+    'experiment_name',
+    'load_from',
+    'resume',
+    'auto_scale_lr',
+    'sync_bn',
+    'find_unused_parameters',
+    'activation_checkpointing',
+    'efficient_conv_bn_eval',
+    'compile',
+    'warmup',
+)
+
+
+def end_with_sentence(main: Callable[[], None]) -> None:
+    """Run a tool; what the user can mend ends it with one sentence and exit code 1."""
+    try:
+        main()
+    except InputError as error:
+        *traceback, sentence = str(error).splitlines()
+        # from a loader's worker it comes below a traceback and behind the error's name
+        sys.exit(sentence.partition(': ')[2] if traceback else sentence)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that MMSegmentation's tools share."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings, such as train_dataloader.batch_size=2 load_from=FILE',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -> Config:
+    """Read a config, override settings of it, check them and choose the work dir.
+
+    Args:
+        path (str): The config file.
+        options (dict): ``{dotted key: value}``.
+        work_dir (str, optional): Folder for logs and checkpoints. By default the config's, or
+            work_dirs/<folder of the config>/<name of the config>.
+        launcher (str): How processes are started.
+
+    Returns:
+        Config: The complete config.
+
+    Raises:
+        InputError: If an option's first key is none of the config's settings, or a value has a
+            wrong type.
+        MissingFileError: If the config or the checkpoint that it names is not there.
+    """
+    if not Path(path).is_file():
+        raise MissingFileError(f'The config {path} does not exist: give a file of configs/.')
+    config = Config.fromfile(path)
+    for key in options:
+        check_setting(key, config)
+    config.merge_from_dict(options)
+    config.launcher = launcher
+    check_config(config)
+    check_checkpoint(config.get('load_from'))
+    if work_dir is not None:
+        config.work_dir = work_dir
+    elif config.get('work_dir') is None:
+        resolved = Path(path).resolve()
+        config.work_dir = str(Path('work_dirs', resolved.parent.name, resolved.stem))
+    return config
+
+
+def check_setting(key: str, config: Config) -> None:
+    """Refuse an option whose first key is none of the config's settings.
+
+    Raises:
+        InputError: If so; the message has the nearest name there is.
+    """
+    first = key.split('.')[0]
+    if first not in config and first not in OPTIONAL_SETTINGS:
+        known = difflib.get_close_matches(first, [*config, *OPTIONAL_SETTINGS], n=1)
+        hint = f', did you mean {known[0]}?' if known else '.'
+        raise InputError(f'--cfg-options: {key} is no setting of {config.filename}{hint}')
+
+
+def check_checkpoint(path: str | None) -> None:
+    """Refuse a local checkpoint that is not there.
+
+    Raises:
+        MissingFileError: If so.
+    """
+    if path is not None and '://' not in path and not Path(path).is_file():
+        raise MissingFileError(
+            f'The checkpoint {path} does not exist: give an iter_*.pth or best_*.pth.'
+        )
+
+
+def start_processes(launcher: str, config: Config, local_rank: int = 0) -> None:
+    """Join the processes of this launch; nothing happens with the launcher 'none'.
+
+    MMEngine's launchers expect an accelerator. Without one, the processes talk by gloo.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    if launcher == 'none':
+        return
+    if torch.cuda.is_available():
+        init_dist(launcher, **config.env_cfg.dist_cfg)
+        return
+    if launcher == 'slurm':
+        os.environ.update(
+            RANK=os.environ['SLURM_PROCID'],
+            WORLD_SIZE=os.environ['SLURM_NTASKS'],
+            LOCAL_RANK=os.environ['SLURM_LOCALID'],
+        )
+        os.environ.setdefault(
+            'MASTER_ADDR', os.environ.get('SLURM_LAUNCH_NODE_IPADDR', '127.0.0.1')
+        )
+        os.environ.setdefault('MASTER_PORT', '29500')
+    torch.distributed.init_process_group('gloo')

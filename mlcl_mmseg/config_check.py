@@ -1,0 +1,172 @@
+"""Compare the values of a config with the type hints of what takes them."""
+
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Sequence
+
+import mmseg.registry
+from mmengine.config import Config
+from mmengine.registry import Registry
+from mmengine.runner import LogProcessor, Runner, set_random_seed
+from mmseg.utils import register_all_modules
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from .errors import InputError
+
+# what takes the settings in a dict that names no type
+TAKERS: dict[str, Callable] = {
+    '': Runner,
+    'train_dataloader': DataLoader,
+    'val_dataloader': DataLoader,
+    'test_dataloader': DataLoader,
+    'log_processor': LogProcessor,
+    'randomness': set_random_seed,
+}
+UNIONS = (typing.Union, types.UnionType)
+# PyTorch's hints let a learning rate be a Tensor
+NUMBERS = (int, float, bool, types.NoneType, Tensor)
+
+
+def check_config(config: Config | dict) -> None:
+    """Refuse a value of a wrong type, or a keyword that a class of this package does not have.
+
+    Judged are hints made of int, float, bool, str, None, and sequences and unions of those. Other
+    packages take more than their hints say: AmpOptimWrapper(loss_scale: str) a float,
+    CheckpointHook(greater_keys: Sequence[str]) a str. Of theirs only hints without str are judged.
+
+    Args:
+        config (Config | dict): The config, with what the command line sets.
+
+    Raises:
+        InputError: At the first such value or keyword.
+    """
+    register_all_modules(init_default_scope=False)
+    # no two kinds of them share a name; what MMSegmentation has comes before MMEngine's
+    classes = {}
+    for registry in vars(mmseg.registry).values():
+        if isinstance(registry, Registry):
+            classes |= registry.parent.module_dict | registry.module_dict
+    check_value(config, '', classes)
+
+
+def check_value(value: object, path: str, classes: dict[str, type]) -> None:
+    """Check what lies at a dotted path of a config, and all below it."""
+    children = enumerate(value) if isinstance(value, list | tuple) else ()
+    if isinstance(value, Config | dict):
+        children = value.items()
+        name = value.get('type')
+        taker = classes.get(name) if isinstance(name, str) else TAKERS.get(path)
+        if taker is not None:
+            check_settings(value, path, taker)
+    for key, child in children:
+        check_value(child, dotted(path, key), classes)
+
+
+def check_settings(settings: Config | dict, path: str, taker: Callable) -> None:
+    """Compare the settings in a dict with the parameters of the class or function that takes them.
+
+    Raises:
+        InputError: If one has a wrong type, or is no parameter of a class of this package.
+    """
+    hints = hints_of(taker)
+    for key, value in settings.items():
+        if key in hints and not matches(value, *hints[key]):
+            raise InputError(
+                f'{dotted(path, key)} is {value!r}, but {taker.__name__} takes '
+                f'{describe(hints[key][0])}: correct the config or --cfg-options.'
+            )
+        # the registry takes these two for itself
+        if is_ours(taker) and key not in (*hints, 'type', '_scope_'):
+            near = difflib.get_close_matches(key, hints, n=1)
+            remedy = f'did you mean {near[0]}?' if near else 'leave it out.'
+            raise InputError(f'{dotted(path, key)} is no parameter of {taker.__name__}, {remedy}')
+
+
+def dotted(path: str, key: str | int) -> str:
+    """The path of what a key leads to."""
+    return f'{path}.{key}' if path else str(key)
+
+
+def is_ours(taker: Callable) -> bool:
+    """Whether a class or function is of this package."""
+    return taker.__module__.split('.')[0] == __package__
+
+
+def hints_of(taker: Callable) -> dict[str, tuple[object, bool]]:
+    """What a function or a constructor takes; ``**kwargs`` go to the constructor of the next base.
+
+    Returns:
+        dict[str, tuple[object, bool]]: By name, a hint and whether it is strict; a hint that is
+        not judged is None.
+    """
+    hints = {}
+    constructors = [vars(base).get('__init__') for base in getattr(taker, '__mro__', ())]
+    for function in filter(inspect.isfunction, constructors or [taker]):
+        parameters = inspect.signature(function).parameters
+        for name, parameter in parameters.items():
+            hint, ours = resolve(parameter.annotation, function), is_ours(function)
+            hints.setdefault(name, (hint if ours or is_numeric(hint) else None, ours))
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return hints
+
+
+def resolve(annotation: object, function: Callable) -> object:
+    """The hint that an annotation of a function's parameter stands for; None if unknown."""
+    holder = types.SimpleNamespace(__annotations__=dict(hint=annotation))
+    try:
+        return typing.get_type_hints(holder, function.__globals__)['hint']
+    except NameError:
+        # one at a time, as DataLoader imports what some of its hints name for type checkers only
+        return None
+
+
+def is_numeric(hint: object) -> bool:
+    """Whether a hint is made of numbers, bool and None alone."""
+    arguments = typing.get_args(hint)
+    return all(map(is_numeric, arguments)) if arguments else hint in (*NUMBERS, ...)
+
+
+def matches(value: object, hint: object, strict: bool = True) -> bool:
+    """Whether a value fits a hint; every value fits one that is not judged.
+
+    A list is a tuple, an int is a float, a bool is no number.
+
+    Args:
+        value (object): Of a config.
+        hint (object): Resolved.
+        strict (bool): If False, None fits too, and a float where an int does, as other packages
+            mean it: SegDataPreProcessor(bgr_to_rgb: bool), PolyLRRatio(eta_min_ratio: int | None).
+    """
+    kind, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if value is None and not strict:
+        return True
+    if kind in UNIONS:
+        return any(matches(value, each, strict) for each in arguments)
+    if kind in (tuple, list, Sequence):
+        if not isinstance(value, list | tuple):
+            return False
+        if kind is not tuple or ... in arguments:
+            arguments = arguments[:1] * len(value)
+        return not arguments or (
+            len(value) == len(arguments)
+            and all(matches(*pair, strict) for pair in zip(value, arguments))
+        )
+    if kind not in (*NUMBERS, str):
+        return True
+    if isinstance(value, bool):
+        return kind is bool
+    is_float = kind is float or (kind is int and not strict)
+    return isinstance(value, (int, float) if is_float else kind)
+
+
+def describe(hint: object) -> str:
+    """A hint in words, such as 'an int or None'."""
+    if typing.get_origin(hint) in UNIONS:
+        return ' or '.join(map(describe, typing.get_args(hint)))
+    words = {int: 'an int', types.NoneType: 'None'}
+    name = inspect.formatannotation(hint).replace('collections.abc.', '')
+    return words.get(hint, f'a {name}')

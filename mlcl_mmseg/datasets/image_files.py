@@ -1,0 +1,38 @@
+"""Image files: open them, and say in a sentence which one cannot be read."""
+
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import InputError
+
+
+def open_image(path: str | Path, load: bool = True) -> Image.Image:
+    """Open an image file with Pillow and close it again.
+
+    Args:
+        path (str | Path): The file.
+        load (bool): Whether to decode the pixels. If not, only the header is read, and the result
+            serves for its ``mode`` and ``size`` alone.
+
+    Returns:
+        Image.Image: The image, as it is stored.
+
+    Raises:
+        InputError: If the file is no image, is damaged or cannot be opened.
+    """
+    try:
+        with Image.open(path) as image:
+            if load:
+                image.load()
+            return image
+    # Pillow's decoders pass on whatever a damaged file makes them stumble over
+    except Exception as error:
+        raise InputError(f'{path} cannot be read ({reason(error)}): replace the file.') from error
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, without the path that some messages repeat."""
+    if isinstance(error, UnidentifiedImageError):
+        return 'no image in a known format'
+    return getattr(error, 'strerror', None) or str(error) or type(error).__name__

@@ -1,0 +1,60 @@
+"""What the tools share."""
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mlcl_mmseg.command_line import end_with_sentence, load_config
+from mlcl_mmseg.errors import InputError, MissingFileError
+
+
+class Damaged(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise InputError('x.png cannot be read (OSError: gone): replace it.')
+
+
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_one_sentence_and_an_exit_code(num_workers):
+    """Also from a loader's worker, whose exceptions come with its traceback in the message."""
+    with pytest.raises(SystemExit) as end:
+        end_with_sentence(lambda: list(DataLoader(Damaged(), num_workers=num_workers)))
+    assert end.value.code == 'x.png cannot be read (OSError: gone): replace it.'
+
+
+def test_a_missing_file_is_a_sentence_too():
+    def main():
+        raise MissingFileError('data/GTA5 does not exist: link it.')
+
+    with pytest.raises(SystemExit, match='^data/GTA5 does not exist: link it.$'):
+        end_with_sentence(main)
+
+
+def test_a_defect_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        end_with_sentence(lambda: 1 / 0)
+
+
+def test_the_default_work_dir(tmp_path, monkeypatch):
+    (tmp_path / 'mlcl').mkdir()
+    path = tmp_path / 'mlcl' / 'mine.py'
+    path.write_text('model = dict(type="MCLSegmentor")')
+    assert load_config(str(path), {}, None, 'none').work_dir == 'work_dirs/mlcl/mine'
+    assert load_config(str(path), {}, 'elsewhere', 'none').work_dir == 'elsewhere'
+    assert load_config(str(path), dict(work_dir='opted'), None, 'none').work_dir == 'opted'
+
+
+def test_a_config_that_is_not_there():
+    with pytest.raises(InputError, match='The config nowhere.py does not exist'):
+        load_config('nowhere.py', {}, None, 'none')
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(f'load_from = "{tmp_path / "x.pth"}"')
+    with pytest.raises(InputError, match='x.pth does not exist: give an iter_'):
+        load_config(str(path), {}, None, 'none')
+    torch.save({}, tmp_path / 'x.pth')
+    assert load_config(str(path), {}, None, 'none').load_from == str(tmp_path / 'x.pth')

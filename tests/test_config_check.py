@@ -1,0 +1,169 @@
+"""Values of a wrong type are refused with their dotted key; all that is shipped passes."""
+
+import inspect
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmseg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmengine.config import Config
+from mmengine.registry import Registry
+from mmseg import registry
+
+from mlcl_mmseg.config_check import check_config, is_ours, matches
+from mlcl_mmseg.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = [*(ROOT / 'configs').rglob('*.py'), *(ROOT / 'tests/configs').glob('*.py')]
+MMSEG = Path(mmseg.__file__).parent / '.mim/configs'
+text = st.text()
+scalars = st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), text)
+
+
+@pytest.mark.parametrize('path', SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_shipped_configs_pass(path):
+    check_config(Config.fromfile(path))
+
+
+@pytest.mark.slow
+def test_configs_of_mmsegmentation_pass():
+    # every tenth, as all 771 take a minute; all pass
+    for path in sorted(MMSEG.rglob('*.py'))[::10]:
+        check_config(Config.fromfile(path, import_custom_modules=False))
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (
+            {'train_dataloader.batch_size': 'four'},
+            "train_dataloader.batch_size is 'four', but DataLoader takes an int or None: "
+            'correct the config or --cfg-options.',
+        ),
+        (
+            {'train_cfg.max_iters': '100'},
+            "train_cfg.max_iters is '100', but IterBasedTrainLoop takes an int: ",
+        ),
+        ({'model.gamma': 'one'}, "model.gamma is 'one', but MCLSegmentor takes a float: "),
+        ({'model.gamma': True}, 'model.gamma is True, but MCLSegmentor takes a float: '),
+        ({'model.gamma': {'value': 1}}, 'but MCLSegmentor takes a float: '),
+        ({'model.targets': 'idd'}, "model.targets is 'idd', but MCLSegmentor takes a list[str]: "),
+        ({'model.cross_sample_mask': 1}, 'model.cross_sample_mask is 1, but MCLSegmentor takes a '),
+        (
+            {'model.decode_head.num_classes': 7.0},
+            'model.decode_head.num_classes is 7.0, but DeepLabV2Head takes an int: ',
+        ),
+        (
+            {'optim_wrapper.optimizer.lr': '1e-3'},
+            "optim_wrapper.optimizer.lr is '1e-3', but SGD takes a float or a torch.Tensor: ",
+        ),
+        ({'param_scheduler.power': 'high'}, "param_scheduler.power is 'high', but PolyLR takes a "),
+        (
+            {'default_hooks.checkpoint.interval': 'often'},
+            "default_hooks.checkpoint.interval is 'often', but CheckpointHook takes an int: ",
+        ),
+        (
+            {'train_dataloader.dataset.targets.0.num_classes': '7'},
+            "train_dataloader.dataset.targets.0.num_classes is '7', but CityscapesDomain takes an ",
+        ),
+        (
+            {'train_dataloader.dataset.target_pipeline.3.crop_size': [320]},
+            'target_pipeline.3.crop_size is [320], but WeakAugmentation takes a tuple[int, int]: ',
+        ),
+        ({'custom_hooks.0.interval': None}, 'custom_hooks.0.interval is None, but PseudoLabelHook'),
+        ({'custom_hooks.0.pipeline': 'test'}, 'but PseudoLabelHook takes a Sequence[dict]: '),
+        ({'val_dataloader.num_workers': [4]}, 'val_dataloader.num_workers is [4], but DataLoader '),
+        ({'randomness.seed': 'zero'}, "randomness.seed is 'zero', but set_random_seed takes an "),
+        ({'resume': 'yes'}, "resume is 'yes', but Runner takes a bool: "),
+        ({'model.gama': 1.0}, 'model.gama is no parameter of MCLSegmentor, did you mean gamma?'),
+        (
+            {'val_evaluator.colour': 'red'},
+            'val_evaluator.colour is no parameter of DomainIoUMetric, leave it out.',
+        ),
+    ],
+)
+def test_refused(options, sentence):
+    config = Config.fromfile(ROOT / 'configs/mlcl/g2ci.py')
+    config.merge_from_dict(options)
+    with pytest.raises(InputError) as error:
+        check_config(config)
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'part',
+    [
+        dict(type='WeakAugmentation', crop_size=[320, 160], scale_range=[1, 1.5]),
+        dict(type='MCLSegmentor', gamma=2, targets=('idd',), pretrained=None),
+        dict(type='CheckpointHook', save_best=['mIoU'], greater_keys='mIoU', max_keep_ckpts=2),
+        dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+        dict(type='OptimWrapper', clip_grad=None, accumulative_counts=1),
+        dict(type='OptimWrapper', clip_grad=dict(max_norm=0.01, norm_type=2)),
+        dict(type='AmpOptimWrapper', loss_scale='dynamic'),
+        dict(type='AmpOptimWrapper', loss_scale=512.0, dtype=None),
+        dict(type='AdamW', lr=6e-5, betas=[0.9, 0.999], weight_decay=0),
+        dict(type='PolyLR', eta_min=0, power=1, begin=1500, end=1e4, by_epoch=False),
+        dict(type='PolyLRRatio', eta_min_ratio=0.03),
+        dict(type='SegDataPreProcessor', mean=None, bgr_to_rgb=None, size=[512, 512]),
+        dict(type='PackSegInputs', meta_keys=['img_path']),
+        dict(type='Resize', scale=[640, 320], keep_ratio=False),
+        dict(type='OfAnotherPackage', interval='often'),
+    ],
+)
+def test_accepted(part):
+    check_config(dict(parts=[part]))
+
+
+def test_every_parameter_of_ours_has_a_hint():
+    ours = {
+        module
+        for each in vars(registry).values()
+        if isinstance(each, Registry)
+        for module in each.module_dict.values()
+        if is_ours(module) and '__init__' in vars(module)
+    }
+    assert ours
+    for module in ours:
+        for name, parameter in inspect.signature(module).parameters.items():
+            assert name == 'kwargs' or parameter.annotation is not parameter.empty, (module, name)
+
+
+@settings(deadline=None)
+@given(scalars)
+def test_a_scalar_fits_its_own_type_and_unions_of_it(value):
+    for hint in (type(value), type(value) | list[str], typing.Optional[type(value)]):  # noqa: UP045
+        assert matches(value, hint)
+        assert matches(value, hint, strict=False)
+
+
+@settings(deadline=None)
+@given(scalars, st.sampled_from([dict, Path, typing.Any, inspect.Parameter.empty, dict[int, int]]))
+def test_every_value_fits_a_hint_that_is_not_judged(value, hint):
+    assert matches(value, hint)
+    assert matches(value, typing.Union[int, hint])  # noqa: UP007
+
+
+@settings(deadline=None)
+@given(text, st.sampled_from([int, float, bool, float | None, tuple[int, int], int | list[int]]))
+def test_text_is_no_number(value, hint):
+    assert not matches(value, hint)
+    assert not matches(value, hint, strict=False)
+
+
+@settings(deadline=None)
+@given(st.lists(scalars))
+def test_a_list_fits_as_its_tuple_does(value):
+    hints = (list[int], tuple[int, int], tuple[int, ...], Sequence[float | None], tuple, list)
+    for hint in hints:
+        assert matches(value, hint) == matches(tuple(value), hint)
+    assert matches(value, tuple[int, ...]) == all(type(each) is int for each in value)
+    assert matches(value, tuple[int, int]) == (matches(value, list[int]) and len(value) == 2)
+
+
+def test_only_a_hint_of_another_package_is_loose():
+    assert matches(0.5, float) and matches(1, float) and not matches(0.5, int)
+    assert matches(0.5, int, strict=False) and matches(None, int, strict=False)
+    assert not matches(None, int) and not matches(True, int, strict=False)

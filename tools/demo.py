@@ -1,0 +1,148 @@
+"""See adaptation happen: draw a toy world, train all stages on it, compare them per domain."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmseg.registry import DATASETS
+from PIL import Image, ImageDraw
+from prettytable import PrettyTable
+
+from mlcl_mmseg.command_line import end_with_sentence
+from mlcl_mmseg.datasets.toy import write_toy_world
+
+TOOLS = Path(__file__).resolve().parent
+CONFIGS = TOOLS.parent / 'configs' / 'demo'
+STAGES = ('source_only', 'warmup', 'mlcl')
+IMAGES, VALIDATION_IMAGES, SIZE = 160, 40, (256, 128)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Draw a toy world, train all stages on it, compare them per domain.'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of the world and the training')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
+    return parser.parse_args()
+
+
+def run_tool(tool: str, config: str, *arguments: str | Path) -> None:
+    """Run one of the tools beside this one; its output is shown.
+
+    Raises:
+        SystemExit: If it fails.
+    """
+    command = [sys.executable, TOOLS / tool, CONFIGS / f'{config}.py', *arguments]
+    done = subprocess.run([str(part) for part in command])
+    if done.returncode:
+        sys.exit(f'The demo ends here: {tool} of {config} failed, see above.')
+
+
+def train(work_dir: Path, seed: int) -> float:
+    """Train source only, then warm-up and MCL by one command.
+
+    Returns:
+        float: Seconds.
+    """
+    start = time.perf_counter()
+    for stage in ('source_only', 'mlcl'):
+        options = [f'randomness.seed={seed}']
+        if stage == 'mlcl':
+            options.append(f'warmup.randomness.seed={seed}')
+        run_tool('train.py', stage, '--work-dir', work_dir / stage, '--cfg-options', *options)
+    return time.perf_counter() - start
+
+
+def stage_folder(work_dir: Path, stage: str) -> Path:
+    """Where a stage was trained."""
+    return work_dir / 'mlcl' / 'warmup' if stage == 'warmup' else work_dir / stage
+
+
+def test(work_dir: Path, stage: str) -> dict[str, float]:
+    """Test a stage's best checkpoint and keep its predictions.
+
+    Returns:
+        dict[str, float]: mIoU of each domain and the ``mean``, in percent.
+    """
+    folder = stage_folder(work_dir, stage)
+    (checkpoint,) = folder.glob('best_mIoU_iter_*.pth')
+    figures = folder / 'test'
+    run_tool('test.py', stage, checkpoint, '--work-dir', figures, '--out', folder / 'predictions')
+    (written,) = figures.glob('*/*.json')
+    metrics = json.loads(written.read_text())
+    domains = [key.removeprefix('mIoU/') for key in metrics if key.startswith('mIoU/')]
+    return {**{name: metrics[f'mIoU/{name}'] for name in domains}, 'mean': metrics['mIoU']}
+
+
+def table(stages: dict[str, dict[str, float]]) -> str:
+    """The stages' mIoU per domain."""
+    lines = PrettyTable(['mIoU (%)', *stages[STAGES[0]]])
+    for stage, figures in stages.items():
+        lines.add_row([stage, *(f'{value:.2f}' for value in figures.values())])
+    return str(lines)
+
+
+def picture(work_dir: Path) -> Image.Image:
+    """Per domain the first validation image, each stage's prediction and the truth."""
+    config = Config.fromfile(CONFIGS / 'mlcl.py')
+    validation = DATASETS.build(config.test_dataloader.dataset)
+    palette = np.array(validation.metainfo['palette'], np.uint8)
+    width, height = config.working_size
+    headings = ('image', *STAGES, 'truth')
+    margin = 14
+    domains = validation.datasets
+    sheet = Image.new('RGB', (width * len(headings), margin + height * len(domains)), 'white')
+    brush = ImageDraw.Draw(sheet)
+    for column, heading in enumerate(headings):
+        brush.text((column * width + 4, 1), heading, fill='black')
+    for row, domain in enumerate(domains):
+        sample = domain[0]
+        data_sample = sample['data_samples']
+        name = f'{data_sample.domain}/{data_sample.sample_name}.png'
+        indices = [
+            *(Image.open(stage_folder(work_dir, stage) / 'predictions' / name) for stage in STAGES),
+            data_sample.gt_sem_seg.data[0],
+        ]
+        # 255, which is ignored, is shown in white
+        colours = np.concatenate([palette, np.full((256 - len(palette), 3), 255, np.uint8)])
+        cells = [
+            sample['inputs'].flip(0).permute(1, 2, 0),
+            *(colours[np.array(i)] for i in indices),
+        ]
+        for column, cell in enumerate(cells):
+            place = column * width, margin + row * height
+            sheet.paste(Image.fromarray(np.ascontiguousarray(cell)), place)
+        brush.text((4, margin + row * height + 2), data_sample.domain, fill='white')
+    return sheet
+
+
+def main() -> None:
+    """Run the demo."""
+    args = parse_args()
+    os.environ['MLCL_DATA_ROOT'] = str(args.work_dir / 'data')
+    write_toy_world(
+        args.work_dir / 'data', IMAGES, SIZE, args.seed, VALIDATION_IMAGES, replace=True
+    )
+    for stage in STAGES:
+        shutil.rmtree(args.work_dir / stage, ignore_errors=True)
+    seconds = train(args.work_dir, args.seed)
+    stages = {stage: test(args.work_dir, stage) for stage in STAGES}
+    report = args.work_dir / 'report.json'
+    report.write_text(json.dumps(dict(seconds=seconds, stages=stages), indent=1) + '\n')
+    picture(args.work_dir).save(args.work_dir / 'picture.png')
+    print(table(stages))
+    print(
+        f'Trained in {seconds:.0f} s. {report} has the figures, picture.png beside it shows them.'
+    )
+
+
+if __name__ == '__main__':
+    end_with_sentence(main)

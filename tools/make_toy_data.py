@@ -1,0 +1,49 @@
+"""Draw a toy world of street scenes in the folders of the four data sets."""
+
+import argparse
+import sys
+
+from mlcl_mmseg.datasets.toy import write_toy_world
+from mlcl_mmseg.errors import InputError
+
+
+def size(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT as two numbers."""
+    width, height = text.split('x')
+    return int(width), int(height)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Draw a toy world of street scenes in the folders of the four data sets.'
+    )
+    parser.add_argument('out', help='the new folder; MLCL_DATA_ROOT for the configs')
+    parser.add_argument(
+        '--images', type=int, default=200, help='training images of each domain (default: 200)'
+    )
+    parser.add_argument(
+        '--val-images', type=int, help='validation images of each target (default: a quarter)'
+    )
+    parser.add_argument(
+        '--size', type=size, default=(640, 320), metavar='WxH', help='in pixels (default: 640x320)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    parser.add_argument('--workers', type=int, help='processes (default: one a CPU core)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Write the toy world, unless it is there."""
+    args = parse_args()
+    try:
+        new = write_toy_world(
+            args.out, args.images, args.size, args.seed, args.val_images, args.workers
+        )
+    except InputError as error:
+        sys.exit(str(error))
+    print(f'{args.out}: the toy world is {"complete" if new else "there already"}.')
+
+
+if __name__ == '__main__':
+    main()
