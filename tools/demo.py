@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 from mmseg.registry import DATASETS
+from mmseg.utils import register_all_modules
 from PIL import Image, ImageDraw
 from prettytable import PrettyTable
 
@@ -46,18 +48,23 @@ def run_tool(tool: str, config: str, *arguments: str | Path) -> None:
         sys.exit(f'The demo ends here: {tool} of {config} failed, see above.')
 
 
-def train(work_dir: Path, seed: int) -> float:
+def train(work_dir: Path, seed: int, options: Sequence[str] = ()) -> float:
     """Train source only, then warm-up and MCL by one command.
+
+    Args:
+        work_dir (Path): Each command gets a folder in it.
+        seed (int): Of the training.
+        options (Sequence[str]): KEY=VALUE for all stages.
 
     Returns:
         float: Seconds.
     """
     start = time.perf_counter()
-    for stage in ('source_only', 'mlcl'):
-        options = [f'randomness.seed={seed}']
-        if stage == 'mlcl':
-            options.append(f'warmup.randomness.seed={seed}')
-        run_tool('train.py', stage, '--work-dir', work_dir / stage, '--cfg-options', *options)
+    options = [f'randomness.seed={seed}', *options]
+    warmup_options = [f'warmup.{option}' for option in options]
+    for stage, extra in (('source_only', []), ('mlcl', warmup_options)):
+        arguments = ['--work-dir', work_dir / stage, '--cfg-options', *options, *extra]
+        run_tool('train.py', stage, *arguments)
     return time.perf_counter() - start
 
 
@@ -92,11 +99,12 @@ def table(stages: dict[str, dict[str, float]]) -> str:
 
 def picture(work_dir: Path) -> Image.Image:
     """Per domain the first validation image, each stage's prediction and the truth."""
+    register_all_modules()
     config = Config.fromfile(CONFIGS / 'mlcl.py')
     validation = DATASETS.build(config.test_dataloader.dataset)
     palette = np.array(validation.metainfo['palette'], np.uint8)
     width, height = config.working_size
-    headings = ('image', *STAGES, 'truth')
+    headings = ('image', 'source only', 'warm-up', 'MCL', 'truth')
     margin = 14
     domains = validation.datasets
     sheet = Image.new('RGB', (width * len(headings), margin + height * len(domains)), 'white')
@@ -124,6 +132,18 @@ def picture(work_dir: Path) -> Image.Image:
     return sheet
 
 
+def report(work_dir: Path, seconds: float) -> None:
+    """Compare the stages: figures to report.json, scenes to picture.png, a table to the screen."""
+    stages = {stage: test(work_dir, stage) for stage in STAGES}
+    figures = work_dir / 'report.json'
+    figures.write_text(json.dumps(dict(seconds=seconds, stages=stages), indent=1) + '\n')
+    picture(work_dir).save(work_dir / 'picture.png')
+    print(table(stages))
+    print(
+        f'Trained in {seconds:.0f} s. {figures} has the figures, picture.png beside it shows them.'
+    )
+
+
 def main() -> None:
     """Run the demo."""
     args = parse_args()
@@ -134,14 +154,7 @@ def main() -> None:
     for stage in STAGES:
         shutil.rmtree(args.work_dir / stage, ignore_errors=True)
     seconds = train(args.work_dir, args.seed)
-    stages = {stage: test(args.work_dir, stage) for stage in STAGES}
-    report = args.work_dir / 'report.json'
-    report.write_text(json.dumps(dict(seconds=seconds, stages=stages), indent=1) + '\n')
-    picture(args.work_dir).save(args.work_dir / 'picture.png')
-    print(table(stages))
-    print(
-        f'Trained in {seconds:.0f} s. {report} has the figures, picture.png beside it shows them.'
-    )
+    report(args.work_dir, seconds)
 
 
 if __name__ == '__main__':

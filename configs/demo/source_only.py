@@ -6,9 +6,7 @@ _base_ = [
     '../_base_/schedules/iterations_400.py',
     '../_base_/schedules/self_training.py',
 ]
-model = dict(
-    backbone=dict(_delete_=True, **_base_.thin_backbone), decode_head=_base_.thin_head
-)
+model = dict(backbone=dict(_delete_=True, **_base_.thin_backbone), decode_head=_base_.thin_head)
 train_dataloader = dict(dataset=dict(targets=[]))
 optim_wrapper = dict(
     optimizer=dict(lr=0.03),
