@@ -1,10 +1,9 @@
 """Draw a toy world of street scenes in the folders of the four data sets."""
 
 import argparse
-import sys
 
+from mlcl_mmseg.command_line import end_with_sentence
 from mlcl_mmseg.datasets.toy import write_toy_world
-from mlcl_mmseg.errors import InputError
 
 
 def size(text: str) -> tuple[int, int]:
@@ -36,14 +35,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write the toy world, unless it is there."""
     args = parse_args()
-    try:
-        new = write_toy_world(
-            args.out, args.images, args.size, args.seed, args.val_images, args.workers
-        )
-    except InputError as error:
-        sys.exit(str(error))
+    new = write_toy_world(
+        args.out, args.images, args.size, args.seed, args.val_images, args.workers
+    )
     print(f'{args.out}: the toy world is {"complete" if new else "there already"}.')
 
 
 if __name__ == '__main__':
-    main()
+    end_with_sentence(main)

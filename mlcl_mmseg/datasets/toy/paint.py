@@ -4,7 +4,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from .looks import Look
-from .street import FAR, NEAR, Face, Street
+from .street import Street
+from .things import FAR, NEAR, Face
 
 # what the world is made of; a label image of the toy world holds indices into it
 PARTS = (
@@ -65,9 +66,10 @@ class Camera:
 class Canvas:
     """Colour, part and depth of every pixel, painted from far to near.
 
+    Everything is sky before it is painted.
+
     Args:
         camera (Camera): Projects what is painted.
-        sky (int): Index of the part that is there before anything is painted.
     """
 
     def __init__(self, camera: Camera) -> None:
