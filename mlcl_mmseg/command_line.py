@@ -4,6 +4,7 @@ import argparse
 import difflib
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,11 @@ OPTIONAL_SETTINGS = (
     'compile',
     'warmup',
 )
+# what starts the processes of a launcher, and variables that it sets
+STARTERS = dict(
+    pytorch=('tools/dist_train.sh or dist_test.sh', ('RANK', 'WORLD_SIZE')),
+    slurm=('tools/slurm_train.sh or slurm_test.sh', ('SLURM_PROCID', 'SLURM_NTASKS')),
+)
 
 
 def end_with_sentence(main: Callable[[], None]) -> None:
@@ -50,7 +56,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='override settings, such as train_dataloader.batch_size=2 load_from=FILE',
     )
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher'
+        '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='launcher'
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
@@ -81,6 +87,10 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
     config.merge_from_dict(options)
     config.launcher = launcher
     check_config(config)
+    for name in {'train_dataloader', 'val_dataloader', 'test_dataloader'} & set(config):
+        if config[name].get('num_workers') == 0:
+            # PyTorch takes True with workers only
+            config[name].persistent_workers = False
     check_checkpoint(config.get('load_from'))
     if work_dir is not None:
         config.work_dir = work_dir
@@ -115,14 +125,43 @@ def check_checkpoint(path: str | None) -> None:
         )
 
 
+def check_writable(folder: str, option: str) -> None:
+    """Make a folder; refuse one in which no file can be made.
+
+    Args:
+        folder (str): The folder.
+        option (str): What chooses it, for the message.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(
+            f'The folder {folder} cannot be written ({error.strerror}): choose another with '
+            f'{option}.'
+        ) from error
+
+
 def start_processes(launcher: str, config: Config, local_rank: int = 0) -> None:
     """Join the processes of this launch; nothing happens with the launcher 'none'.
 
     MMEngine's launchers expect an accelerator. Without one, the processes talk by gloo.
+
+    Raises:
+        InputError: If the launcher did not start this process.
     """
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     if launcher == 'none':
         return
+    starter, variables = STARTERS[launcher]
+    for name in variables:
+        if name not in os.environ:
+            raise InputError(
+                f'--launcher {launcher} needs the variable {name}: start with {starter}.'
+            )
     if torch.cuda.is_available():
         init_dist(launcher, **config.env_cfg.dist_cfg)
         return

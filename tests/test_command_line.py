@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mlcl_mmseg.command_line import end_with_sentence, load_config
+from mlcl_mmseg.command_line import check_writable, end_with_sentence, load_config
 from mlcl_mmseg.errors import InputError, MissingFileError
 
 
@@ -58,3 +58,20 @@ def test_a_checkpoint_that_is_not_there(tmp_path):
         load_config(str(path), {}, None, 'none')
     torch.save({}, tmp_path / 'x.pth')
     assert load_config(str(path), {}, None, 'none').load_from == str(tmp_path / 'x.pth')
+
+
+def test_without_workers_none_persists(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text('train_dataloader = dict(num_workers=2, persistent_workers=True)')
+    assert load_config(str(path), {}, None, 'none').train_dataloader.persistent_workers
+    options = {'train_dataloader.num_workers': 0}
+    assert not load_config(str(path), options, None, 'none').train_dataloader.persistent_workers
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    check_writable(str(tmp_path / 'new'), '--out')
+    assert list(tmp_path.rglob('*')) == [tmp_path / 'new']
+    (tmp_path / 'file').touch()
+    for folder in ('file', 'file/below'):
+        with pytest.raises(InputError, match=f'{folder} cannot be written .*: choose .* --out'):
+            check_writable(str(tmp_path / folder), '--out')

@@ -63,4 +63,5 @@ def test_named_files_exist():
     names = re.findall(r'(?:configs|tools|docs|tests|mlcl_mmseg)/[\w/]+\.(?:py|sh|md)', README)
     assert len(names) > 8
     for name in names:
-        assert (ROOT / name).is_file(), name
+        # the reader's own file, which test_your_own_domains writes
+        assert (ROOT / name).is_file() or Path(name).stem == 'own', name

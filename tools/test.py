@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from mlcl_mmseg.command_line import (
     add_common_arguments,
     check_checkpoint,
+    check_writable,
     end_with_sentence,
     load_config,
     start_processes,
@@ -29,9 +30,11 @@ def main() -> None:
     args = parse_args()
     config = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     check_checkpoint(args.checkpoint)
+    check_writable(config.work_dir, '--work-dir')
     config.load_from = args.checkpoint
     config.resume = False
     if args.out is not None:
+        check_writable(args.out, '--out')
         config.test_evaluator.output_dir = args.out
     start_processes(args.launcher, config, args.local_rank)
     Runner.from_cfg(config).test()

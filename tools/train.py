@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mlcl_mmseg.command_line import (
     add_common_arguments,
+    check_writable,
     end_with_sentence,
     load_config,
     start_processes,
@@ -82,6 +83,7 @@ def main() -> None:
         raise InputError('--amp needs a GPU: leave it out.')
     stages = load_stages(args)
     for config in stages:
+        check_writable(config.work_dir, '--work-dir')
         if args.amp:
             enable_amp(config.optim_wrapper)
         if args.auto_scale_lr:

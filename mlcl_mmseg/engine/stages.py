@@ -39,12 +39,9 @@ def train_stages(configs: Sequence[Config], resume: bool) -> None:
             not complete, and the last one in any case, starts anew.
 
     Raises:
-        InputError: If a work dir cannot be written, or a complete stage was trained with other
-            settings.
+        InputError: If a complete stage was trained with other settings.
     """
     settings = [decisive_settings(config) for config in configs]
-    for config in configs:
-        check_writable(config.work_dir)
     first = first_to_train(configs, settings, resume)
     goes_on = resume and find_latest_checkpoint(configs[first].work_dir) is not None
     barrier()
@@ -200,22 +197,6 @@ def first_difference(found: Any, wanted: Any, key: str = '') -> str:
         return f'{key.lstrip(".")} was {found!r}, is now {wanted!r}'
     name, (old, new) = next(item for item in pairs.items() if item[1][0] != item[1][1])
     return first_difference(old, new, f'{key}.{name}')
-
-
-def check_writable(work_dir: str) -> None:
-    """Refuse a work dir in which no file can be made.
-
-    Raises:
-        InputError: If so.
-    """
-    try:
-        Path(work_dir).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=work_dir).close()
-    except OSError as error:
-        raise InputError(
-            f'The work dir {work_dir} cannot be written ({error.strerror}): choose another with '
-            '--work-dir.'
-        ) from error
 
 
 def announce(text: str) -> None:

@@ -162,11 +162,3 @@ def test_a_warmup_whose_best_checkpoint_is_gone(configs, trained):
     Path(best(configs[0])).unlink()
     with pytest.raises(InputError, match='warmup is complete but holds no best checkpoint'):
         train_stages(configs, resume=False)
-
-
-def test_an_unwritable_work_dir(configs, trained, tmp_path):
-    (tmp_path / 'file').touch()
-    configs[1].work_dir = str(tmp_path / 'file' / 'mlcl')
-    with pytest.raises(InputError, match=r'file/mlcl cannot be written .*--work-dir'):
-        train_stages(configs, resume=False)
-    assert trained == []

@@ -261,6 +261,8 @@ def test_mixed_precision_reaches_every_optimiser(monkeypatch):
         (['--cfg-options', 'train_cfg.max_iters=many'], "train_cfg.max_iters is 'many', but Iter"),
         (['--cfg-options', 'warmup.model.gan=1'], 'model.gan is 1, but AdversarialWarmup takes'),
         (['--amp'], '--amp needs a GPU: leave it out.'),
+        (['--launcher', 'pytorch'], 'pytorch needs the variable RANK: start with tools/dist_train'),
+        (['--launcher', 'slurm'], 'slurm needs the variable SLURM_PROCID: start with tools/slurm'),
     ],
 )
 def test_mistakes_on_the_command_line(toy_data, tmp_path, monkeypatch, arguments, message):
@@ -278,7 +280,7 @@ def test_mistakes_on_the_command_line(toy_data, tmp_path, monkeypatch, arguments
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
-        (['--work-dir', '{}/image.png'], 'The work dir {}/image.png/warmup cannot be written'),
+        (['--work-dir', '{}/image.png'], 'The folder {}/image.png/warmup cannot be written'),
         (['--cfg-options', 'custom_hooks.0.interval=3'], 'PseudoLabelHook.interval is 3, but'),
         (['--cfg-options', 'warmup=None'], 'MCL starts from a warm-up, but load_from is not set'),
     ],

@@ -37,7 +37,8 @@ def read_pretrained(checkpoint: str) -> dict[str, torch.Tensor]:
             raise MissingFileError(
                 f'The ImageNet weights {checkpoint} could not be downloaded ({error}): fetch '
                 f'{Path(weights.url).name} where there is a network and pass '
-                '--cfg-options model.backbone.init_cfg.checkpoint=FILE.'
+                '--cfg-options model.backbone.init_cfg.checkpoint=FILE, with "warmup." before it '
+                'where MCL trains its warm-up first.'
             ) from error
     if not Path(checkpoint).is_file():
         raise MissingFileError(
