@@ -46,6 +46,42 @@ def test_setting(stage, setting, num_classes):
     assert [each.type for each in config.custom_hooks] == [hook]
 
 
+@pytest.mark.parametrize('stage', ['warmup', 'mlcl'])
+@pytest.mark.parametrize(
+    ('name', 'backbone', 'size'),
+    [
+        ('g2ci_vgg', 'DeepLabV2VGG', SIZES[7]),
+        ('g2ci_segformer', 'MixTransformer', ((960, 480), (480, 240))),
+        ('g2ci_19_segformer', 'MixTransformer', SIZES[19]),
+    ],
+)
+def test_other_backbones(stage, name, backbone, size):
+    """They differ from the ResNet's config in backbone, neck, sizes and optimiser alone."""
+    config = Config.fromfile(ROOT / stage / f'{name}.py')
+    resnet = Config.fromfile(ROOT / stage / f'{name.rpartition("_")[0]}.py')
+    assert config.model.backbone.type == backbone
+    assert set(sizes(config)) == {size}
+    if stage == 'mlcl':
+        assert Path(config.warmup).resolve() == ROOT / f'warmup/{name}.py'
+        optimizer = config.optim_wrapper.optimizer
+        if backbone == 'MixTransformer':
+            assert optimizer == dict(type='AdamW', lr=6e-5, weight_decay=1e-2)
+            resnet.optim_wrapper.optimizer = optimizer
+        assert [size[0]] == [
+            step.scale for step in config.custom_hooks[0].pipeline if step.type == 'Resize'
+        ]
+    for part in ('backbone', 'neck'):
+        config.model.pop(part, None)
+        resnet.model.pop(part, None)
+    assert config.model.decode_head.pop('in_channels') == 1024
+    assert resnet.model.decode_head.pop('in_channels') == 2048
+    for key in ('model', 'optim_wrapper', 'train_cfg', 'param_scheduler', 'randomness'):
+        assert config[key] == resnet[key], key
+    for key in ('source', 'targets'):
+        assert config.train_dataloader.dataset[key] == resnet.train_dataloader.dataset[key]
+    assert config.val_dataloader.dataset.domains == config.train_dataloader.dataset.targets
+
+
 @pytest.mark.parametrize('num_classes', [7, 19])
 @pytest.mark.parametrize('source', LETTERS.values())
 def test_source_only(source, num_classes):
@@ -60,11 +96,20 @@ def test_source_only(source, num_classes):
 
 def test_no_config_is_missing_or_untested():
     counts = {stage: len(list((ROOT / stage).glob('*.py'))) for stage in ('warmup', 'mlcl')}
-    assert counts == dict(warmup=14, mlcl=14)
+    assert counts == dict(warmup=17, mlcl=17)
     assert len(list((ROOT / 'source_only').glob('*.py'))) == 8
 
 
-@pytest.mark.parametrize('name', ['warmup/g2cmi_19', 'mlcl/g2cmi_19', 'source_only/gta5'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'warmup/g2cmi_19',
+        'mlcl/g2cmi_19',
+        'source_only/gta5',
+        'mlcl/g2ci_vgg',
+        'mlcl/g2ci_segformer',
+    ],
+)
 def test_the_model_builds(name):
     config = Config.fromfile(ROOT / f'{name}.py')
     config.model.backbone.init_cfg = None

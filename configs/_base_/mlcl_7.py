@@ -6,5 +6,7 @@ _base_ = [
     './schedules/self_training.py',
 ]
 model = dict(decode_head=dict(num_classes=7))
-train_dataloader = dict(dataset=dict(target_pipeline=_base_.self_training_pipeline))
-custom_hooks = [dict(type='PseudoLabelHook', interval=10000, pipeline=_base_.pseudo_label_pipeline)]
+train_dataloader = dict(dataset=dict(target_pipeline=_base_.pipelines.self_training))
+custom_hooks = [
+    dict(type='PseudoLabelHook', interval=10000, pipeline=_base_.pipelines.pseudo_label)
+]

@@ -12,12 +12,12 @@ model = dict(
     backbone=dict(_delete_=True, **_base_.thin_backbone),
     decode_head=_base_.thin_head,
 )
-train_dataloader = dict(dataset=dict(target_pipeline=_base_.self_training_pipeline))
+train_dataloader = dict(dataset=dict(target_pipeline=_base_.pipelines.self_training))
 custom_hooks = [
     dict(
         type='PseudoLabelHook',
         interval=200,
-        pipeline=_base_.pseudo_label_pipeline,
+        pipeline=_base_.pipelines.pseudo_label,
         num_workers=0,
     )
 ]

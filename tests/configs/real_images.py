@@ -30,15 +30,10 @@ frames = dict(
 targets = [other_day, dusk, frames]
 
 sizes = dict(Resize=dict(scale=working_size), WeakAugmentation=dict(crop_size=crop_size))
-source_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.source_pipeline]
-warmup_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.warmup_pipeline]
-self_training_pipeline = [
-    {**step, **sizes.get(step.type, {})} for step in _base_.self_training_pipeline
-]
-pseudo_label_pipeline = [
-    {**step, **sizes.get(step.type, {})} for step in _base_.pseudo_label_pipeline
-]
-test_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.test_pipeline]
+pipelines = {
+    name: [{**step, **sizes.get(step.type, {})} for step in steps]
+    for name, steps in _base_.pipelines.items()
+}
 
 train_dataloader = dict(
     batch_size=2,
@@ -46,14 +41,14 @@ train_dataloader = dict(
     dataset=dict(
         source=day,
         targets=targets,
-        source_pipeline=source_pipeline,
-        target_pipeline=warmup_pipeline,
+        source_pipeline=pipelines['source'],
+        target_pipeline=pipelines['warmup'],
     ),
 )
 val_dataloader = dict(
     num_workers=1,
     persistent_workers=False,
-    dataset=dict(domains=targets, pipeline=test_pipeline),
+    dataset=dict(domains=targets, pipeline=pipelines['test']),
 )
 test_dataloader = val_dataloader
 del sizes

@@ -13,12 +13,12 @@ model = dict(
     decode_head=dict(type='DeepLabV2Head', in_channels=128, channels=64, num_classes=7),
     test_cfg=dict(mode='whole'),
 )
-train_dataloader = dict(dataset=dict(target_pipeline=_base_.self_training_pipeline))
+train_dataloader = dict(dataset=dict(target_pipeline=_base_.pipelines.self_training))
 custom_hooks = [
     dict(
         type='PseudoLabelHook',
         interval=200,
-        pipeline=_base_.pseudo_label_pipeline,
+        pipeline=_base_.pipelines.pseudo_label,
         num_workers=0,
     )
 ]

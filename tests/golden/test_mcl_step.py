@@ -10,7 +10,7 @@ from mlcl_mmseg.pseudo_labels import (
     warp_pseudo_label,
 )
 
-from .released import build_segmentor, image_tensor, load_seeded, norms, read_case
+from .released import build_segmentor, image_tensor, load_seeded, norms, read_case, resnet
 
 CASES = ['mcl_step_n2_c7', 'mcl_step_n3_c7']
 LOSS, NORM, STATISTIC = (dict(rel=rel) for rel in (2e-3, 1e-2, 1e-3))
@@ -65,7 +65,7 @@ def batch_of(case, num_targets):
 
 
 def build(case, num_targets, **kwargs):
-    model = build_segmentor('MCLSegmentor', num_targets, depth=50, **kwargs)
+    model = build_segmentor('MCLSegmentor', num_targets, resnet(50), **kwargs)
     names = load_seeded(model)
     model.style_transfer = RecordedStyle(case, num_targets)
     return model.train(), names

@@ -4,7 +4,7 @@ from mmengine.optim import build_optim_wrapper
 
 from mlcl_mmseg.models.losses import gan_loss
 
-from .released import build_segmentor, image_tensor, load_seeded, norms, read_case
+from .released import build_segmentor, image_tensor, load_seeded, norms, read_case, resnet
 
 LOSS, NORM = dict(rel=2e-3), dict(rel=1e-2)
 
@@ -17,9 +17,7 @@ def test_step_as_released(gan):
     model = build_segmentor(
         'AdversarialWarmup',
         2,
-        depth=50,
-        frozen_norm=True,
-        discriminator=dict(type='DomainDiscriminator', num_classes=7),
+        resnet(50, frozen_norm=True),
         gan=gan,
     )
     names = load_seeded(model)

@@ -18,7 +18,7 @@ REAL_DATA = ROOT.parent / 'shared' / 'data'
 DOMAINS = ('other_day', 'dusk', 'cityscapes')
 
 
-def call(command, data, fails=False, **environment):
+def call(command, data='', fails=False, **environment):
     environment = {
         **os.environ,
         'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',

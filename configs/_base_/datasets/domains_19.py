@@ -10,19 +10,14 @@ mapillary = dict(num_classes=num_classes)
 idd = dict(num_classes=num_classes)
 
 sizes = dict(Resize=dict(scale=working_size), WeakAugmentation=dict(crop_size=crop_size))
-source_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.source_pipeline]
-warmup_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.warmup_pipeline]
-self_training_pipeline = [
-    {**step, **sizes.get(step.type, {})} for step in _base_.self_training_pipeline
-]
-pseudo_label_pipeline = [
-    {**step, **sizes.get(step.type, {})} for step in _base_.pseudo_label_pipeline
-]
-test_pipeline = [{**step, **sizes.get(step.type, {})} for step in _base_.test_pipeline]
+pipelines = {
+    name: [{**step, **sizes.get(step.type, {})} for step in steps]
+    for name, steps in _base_.pipelines.items()
+}
 
 train_dataloader = dict(
-    dataset=dict(source_pipeline=source_pipeline, target_pipeline=warmup_pipeline)
+    dataset=dict(source_pipeline=pipelines['source'], target_pipeline=pipelines['warmup'])
 )
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=pipelines['test']))
 test_dataloader = val_dataloader
 del sizes

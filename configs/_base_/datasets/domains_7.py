@@ -42,26 +42,30 @@ pack = dict(
     meta_keys=('img_path', 'ori_shape', 'img_shape', 'domain', 'sample_name'),
 )
 
-source_pipeline = [
-    load_image,
-    load_label,
-    resize,
-    dict(type='MapLabels'),
-    weak,
-    dict(type='PackDomainInputs'),
-]
-warmup_pipeline = [load_image, resize, weak, dict(type='PackDomainInputs')]
-self_training_pipeline = [
-    load_image,
-    resize,
-    dict(type='LoadSoftPseudoLabel'),
-    weak,
-    dict(type='StrongAugmentation'),
-    dict(type='PackDomainInputs'),
-]
-pseudo_label_pipeline = [load_image, resize, pack]
-# LoadRawLabel before Resize: evaluated at the working size, the paper's protocol
-test_pipeline = [load_image, load_label, resize, dict(type='MapLabels'), pack]
+pipelines = dict(
+    source=[
+        load_image,
+        load_label,
+        resize,
+        dict(type='MapLabels'),
+        weak,
+        dict(type='PackDomainInputs'),
+    ],
+    warmup=[load_image, resize, weak, dict(type='PackDomainInputs')],
+    self_training=[
+        load_image,
+        resize,
+        dict(type='LoadSoftPseudoLabel'),
+        weak,
+        dict(type='StrongAugmentation'),
+        dict(type='PackDomainInputs'),
+    ],
+    pseudo_label=[load_image, resize, pack],
+    # labels at the working size, the paper's protocol
+    test=[load_image, load_label, resize, dict(type='MapLabels'), pack],
+    # labels as they are, predictions enlarged to them
+    test_full_resolution=[load_image, resize, load_label, dict(type='MapLabels'), pack],
+)
 
 train_dataloader = dict(
     batch_size=4,
@@ -70,8 +74,8 @@ train_dataloader = dict(
     collate_fn=dict(type='default_collate'),
     dataset=dict(
         type='MultiDomainDataset',
-        source_pipeline=source_pipeline,
-        target_pipeline=warmup_pipeline,
+        source_pipeline=pipelines['source'],
+        target_pipeline=pipelines['warmup'],
     ),
 )
 val_dataloader = dict(
@@ -79,7 +83,7 @@ val_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='MultiDomainValidation', pipeline=test_pipeline),
+    dataset=dict(type='MultiDomainValidation', pipeline=pipelines['test']),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type='DomainIoUMetric')

@@ -4,11 +4,11 @@ from mmpretrain.models import ResNet
 from mmseg.registry import MODELS
 from torch import nn
 
-from .pretrained import load_pretrained
+from .pretrained import PretrainedBackbone
 
 
 @MODELS.register_module()
-class DeepLabV2ResNet(ResNet):
+class DeepLabV2ResNet(PretrainedBackbone, ResNet):
     """mmpretrain's ResNet at output stride 8, with the max-pool of DeepLabV2.
 
     The stride of a bottleneck is on its first 1×1 convolution, the last two stages are dilated by
@@ -31,16 +31,3 @@ class DeepLabV2ResNet(ResNet):
             **kwargs,
         )
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=True)
-
-    def init_weights(self) -> None:
-        """Load ImageNet weights if the config names some, else initialise at random.
-
-        Raises:
-            FileNotFoundError: If the named weights are not to be had.
-            ValueError: If they do not fit.
-        """
-        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
-            load_pretrained(self, self.init_cfg['checkpoint'])
-            self._is_init = True
-        else:
-            super().init_weights()

@@ -5,7 +5,7 @@ from urllib.error import URLError
 
 import torch
 from mmengine.logging import print_log
-from torch import nn
+from torch import Tensor
 from torchvision.models import get_model_weights
 
 from ...errors import InputError, MissingFileError
@@ -13,13 +13,73 @@ from ...errors import InputError, MissingFileError
 TORCHVISION = 'torchvision://'
 
 
-def read_pretrained(checkpoint: str) -> dict[str, torch.Tensor]:
-    """Read a state dict by torchvision's name (always the V1 weights) or from a local file.
+class PretrainedBackbone:
+    """Makes ``init_cfg=dict(type='Pretrained', checkpoint=...)`` of a backbone strict.
+
+    MMEngine would only log what a checkpoint lacks. Comes before the backbone that it extends in
+    the list of base classes.
+    """
+
+    # how the names of tensors begin that no ImageNet checkpoint has
+    fresh_parts: tuple[str, ...] = ()
+
+    def init_weights(self) -> None:
+        """Load ImageNet weights if the config names some, else initialise at random.
+
+        Raises:
+            MissingFileError: If the named weights are not to be had.
+            InputError: If they do not fit.
+        """
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            self.load_pretrained(self.init_cfg['checkpoint'])
+            self._is_init = True
+        else:
+            super().init_weights()
+
+    def load_pretrained(self, checkpoint: str) -> None:
+        """Load ImageNet weights; only the classifier may be left over.
+
+        Args:
+            checkpoint (str): See :func:`read_pretrained`.
+
+        Raises:
+            MissingFileError: See :func:`read_pretrained`.
+            InputError: If a weight of the backbone is not in the checkpoint.
+        """
+        state_dict = {
+            name.removeprefix('backbone.'): value
+            for name, value in read_pretrained(checkpoint).items()
+        }
+        state_dict = self.rename_pretrained(state_dict)
+        own = self.state_dict()
+        wrong = [
+            name
+            for name, value in own.items()
+            if not name.endswith('num_batches_tracked')
+            and not name.startswith(self.fresh_parts or '\0')
+            and (name not in state_dict or state_dict[name].shape != value.shape)
+        ]
+        if wrong:
+            raise InputError(
+                f'{checkpoint} does not fit {type(self).__name__}: {len(wrong)} of its {len(own)} '
+                f'tensors are missing or of another shape, the first is {wrong[0]}; give the '
+                'weights of the same architecture.'
+            )
+        self.load_state_dict(state_dict, strict=False)
+        print_log(f'{type(self).__name__} starts from {checkpoint}.', logger='current')
+
+    def rename_pretrained(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+        """An ImageNet checkpoint's tensors under the backbone's names."""
+        return state_dict
+
+
+def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
+    """Read a state dict by torchvision's name (always the V1 weights), a URL or from a file.
 
     Only tensors are unpickled.
 
     Args:
-        checkpoint (str): ``torchvision://resnet101``, or a path.
+        checkpoint (str): ``torchvision://resnet101``, ``https://...``, or a path.
 
     Returns:
         dict[str, Tensor]: Tensors by name, on the CPU.
@@ -27,53 +87,26 @@ def read_pretrained(checkpoint: str) -> dict[str, torch.Tensor]:
     Raises:
         MissingFileError: If the file is missing or the network does not give the weights.
     """
+    url = checkpoint
     if checkpoint.startswith(TORCHVISION):
-        weights = get_model_weights(checkpoint.removeprefix(TORCHVISION)).IMAGENET1K_V1
+        url = get_model_weights(checkpoint.removeprefix(TORCHVISION)).IMAGENET1K_V1.url
+    if '://' in url:
         try:
-            return torch.hub.load_state_dict_from_url(
-                weights.url, map_location='cpu', weights_only=True
+            state_dict = torch.hub.load_state_dict_from_url(
+                url, map_location='cpu', weights_only=True
             )
         except (URLError, OSError) as error:
             raise MissingFileError(
                 f'The ImageNet weights {checkpoint} could not be downloaded ({error}): fetch '
-                f'{Path(weights.url).name} where there is a network and pass '
+                f'{Path(url).name} where there is a network and pass '
                 '--cfg-options model.backbone.init_cfg.checkpoint=FILE, with "warmup." before it '
                 'where MCL trains its warm-up first.'
             ) from error
-    if not Path(checkpoint).is_file():
+    elif Path(checkpoint).is_file():
+        state_dict = torch.load(checkpoint, map_location='cpu', weights_only=True)
+    else:
         raise MissingFileError(
             f'The ImageNet weights {checkpoint} do not exist: correct '
             'model.backbone.init_cfg.checkpoint.'
         )
-    state_dict = torch.load(checkpoint, map_location='cpu', weights_only=True)
     return state_dict.get('state_dict', state_dict)
-
-
-def load_pretrained(module: nn.Module, checkpoint: str) -> None:
-    """Load ImageNet weights into a backbone; only the classifier may be left over.
-
-    Args:
-        module (nn.Module): The backbone.
-        checkpoint (str): See :func:`read_pretrained`.
-
-    Raises:
-        MissingFileError: See :func:`read_pretrained`.
-        InputError: If a weight of the backbone is not in the checkpoint.
-    """
-    state_dict = read_pretrained(checkpoint)
-    state_dict = {name.removeprefix('backbone.'): value for name, value in state_dict.items()}
-    own = module.state_dict()
-    wrong = [
-        name
-        for name, value in own.items()
-        if not name.endswith('num_batches_tracked')
-        and (name not in state_dict or state_dict[name].shape != value.shape)
-    ]
-    if wrong:
-        raise InputError(
-            f'{checkpoint} does not fit {type(module).__name__}: {len(wrong)} of its {len(own)} '
-            f'tensors are missing or of another shape, the first is {wrong[0]}; give the weights '
-            'of the same architecture.'
-        )
-    module.load_state_dict(state_dict, strict=False)
-    print_log(f'{type(module).__name__} starts from {checkpoint}.', logger='current')

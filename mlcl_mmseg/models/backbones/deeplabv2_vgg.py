@@ -1,0 +1,55 @@
+"""VGG-16 as the backbone of DeepLabV2 (method.md §1)."""
+
+from mmcv.cnn import ConvModule
+from mmpretrain.models import VGG
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from .pretrained import PretrainedBackbone
+
+POOL4 = 23
+
+
+@MODELS.register_module()
+class DeepLabV2VGG(PretrainedBackbone, VGG):
+    """mmpretrain's VGG-16 at output stride 8, with fc6 and fc7 as dilated convolutions.
+
+    pool4 and pool5 are removed, the convolutions after them dilated by 2; fc6 and fc7 are 3×3
+    convolutions to 1024 channels, dilated by 4. They start as PyTorch makes them, ImageNet or not.
+
+    Convolutions and activations are numbered one by one, as in torchvision's VGG without pool4.
+
+    Args:
+        init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=...)`` with a name
+            (``torchvision://vgg16``) or a file.
+    """
+
+    # fc6 and fc7
+    fresh_parts = ('features.29.', 'features.31.')
+
+    def __init__(self, init_cfg: dict | None = None) -> None:
+        super().__init__(
+            depth=16, dilations=(1, 1, 1, 1, 2), with_last_pool=False, init_cfg=init_cfg
+        )
+        layers: list[nn.Module] = []
+        for module in self.features:
+            is_block = isinstance(module, ConvModule)
+            layers += [module.conv, module.activate] if is_block else [module]
+        del layers[POOL4]
+        for in_channels in (512, 1024):
+            layers += [nn.Conv2d(in_channels, 1024, 3, padding=4, dilation=4), nn.ReLU(True)]
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """(B, 3, H, W) to one map (B, 1024, ⌊H/8⌋, ⌊W/8⌋)."""
+        return (self.features(x),)
+
+    def rename_pretrained(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of torchvision's VGG, of which those behind pool4 move forward by one."""
+        renamed = {}
+        for name, value in state_dict.items():
+            part, _, rest = name.partition('.')
+            number, _, kind = rest.partition('.')
+            if part == 'features':
+                renamed[f'features.{int(number) - (int(number) > POOL4)}.{kind}'] = value
+        return renamed

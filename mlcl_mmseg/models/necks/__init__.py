@@ -1,0 +1,3 @@
+from .concatenation import ConcatenationNeck
+
+__all__ = ['ConcatenationNeck']

@@ -1,0 +1,1 @@
+"""What the authors released, as far as it is needed here: tensor names, checkpoints, figures."""

@@ -1,0 +1,63 @@
+"""Convert a released checkpoint: python tools/model_converters/mcl2mmseg.py SRC DST --config C."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+import mlcl_mmseg  # noqa: F401
+from mlcl_mmseg.command_line import check_writable, end_with_sentence, load_config
+from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.models import MultiTargetSegmentor
+from mlcl_mmseg.released.checkpoint import convert, find_network
+from mlcl_mmseg.safe_load import read_checkpoint
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Convert a checkpoint of the released program, of the warm-up or MCL'
+    )
+    parser.add_argument('source', metavar='SRC', help='the released checkpoint, a .pkl')
+    parser.add_argument('destination', metavar='DST', type=Path, help='the new checkpoint, a .pth')
+    parser.add_argument('--config', required=True, help='config of the same setting and stage')
+    return parser.parse_args()
+
+
+def build_model(config: Config) -> MultiTargetSegmentor:
+    """The model of a config, with whatever weights.
+
+    Raises:
+        InputError: If it is of no stage of the released program.
+    """
+    init_default_scope('mmseg')
+    model = MODELS.build(config.model)
+    if not isinstance(model, MultiTargetSegmentor):
+        raise InputError(
+            f'{config.filename} is neither a warm-up nor MCL: give one of configs/warmup or '
+            'configs/mlcl.'
+        )
+    return model
+
+
+def main() -> None:
+    """Convert what the command line says."""
+    args = parse_args()
+    config = load_config(args.config, {}, None, 'none')
+    check_writable(str(args.destination.parent), 'DST')
+    network = find_network(read_checkpoint(args.source), args.source)
+    checkpoint = convert(network, build_model(config), args.config)
+    partial = args.destination.with_name(f'{args.destination.name}.partial')
+    torch.save(checkpoint, partial)
+    partial.replace(args.destination)
+    best = '' if network.best_miou is None else f', recorded mIoU {network.best_miou:.2f}'
+    print(f'{args.destination}: {network.name} of iteration {network.iteration}{best}.')
+    if network.left_out:
+        print(f'Left out, as only training needs it: {", ".join(network.left_out)}.')
+
+
+if __name__ == '__main__':
+    end_with_sentence(main)
