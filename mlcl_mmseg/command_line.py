@@ -46,12 +46,23 @@ def end_with_sentence(main: Callable[[], None]) -> None:
         sys.exit(sentence.partition(': ')[2] if traceback else sentence)
 
 
+class OptionsAction(DictAction):
+    """KEY=VALUE pairs; what is none is named."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Read the pairs."""
+        for value in values:
+            if '=' not in value:
+                parser.error(f'{option_string}: {value} is not of the form KEY=VALUE')
+        super().__call__(parser, namespace, values, option_string)
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that MMSegmentation's tools share."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         help='override settings, such as train_dataloader.batch_size=2 load_from=FILE',
     )
@@ -81,14 +92,25 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
     """
     if not Path(path).is_file():
         raise MissingFileError(f'The config {path} does not exist: give a file of configs/.')
-    config = Config.fromfile(path)
-    for key in options:
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:
+        # whatever the Python of a config may raise
+        raise InputError(
+            f'The config {path} cannot be read ({type(error).__name__}: {error}): correct it.'
+        ) from error
+    for key, value in options.items():
         check_setting(key, config)
-    config.merge_from_dict(options)
+        try:
+            config.merge_from_dict({key: value})
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise InputError(
+                f'--cfg-options: {key}={value} does not fit {path} ({error}): correct it.'
+            ) from error
     config.launcher = launcher
     check_config(config)
-    for name in {'train_dataloader', 'val_dataloader', 'test_dataloader'} & set(config):
-        if config[name].get('num_workers') == 0:
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if (config.get(name) or {}).get('num_workers') == 0:
             # PyTorch takes True with workers only
             config[name].persistent_workers = False
     check_checkpoint(config.get('load_from'))
@@ -171,8 +193,11 @@ def start_processes(launcher: str, config: Config, local_rank: int = 0) -> None:
             WORLD_SIZE=os.environ['SLURM_NTASKS'],
             LOCAL_RANK=os.environ['SLURM_LOCALID'],
         )
-        os.environ.setdefault(
-            'MASTER_ADDR', os.environ.get('SLURM_LAUNCH_NODE_IPADDR', '127.0.0.1')
-        )
+        if os.environ.get('SLURM_NNODES', '1') != '1' and 'MASTER_ADDR' not in os.environ:
+            raise InputError(
+                '--launcher slurm on several nodes without GPUs needs the variable MASTER_ADDR: '
+                'export the name of the first node.'
+            )
+        os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
         os.environ.setdefault('MASTER_PORT', '29500')
     torch.distributed.init_process_group('gloo')

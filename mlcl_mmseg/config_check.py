@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import mmseg.registry
 from mmengine.config import Config
-from mmengine.registry import Registry
+from mmengine.registry import FUNCTIONS, Registry
 from mmengine.runner import LogProcessor, Runner, set_random_seed
 from mmseg.utils import register_all_modules
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from .errors import InputError
@@ -25,31 +25,39 @@ TAKERS: dict[str, Callable] = {
     'log_processor': LogProcessor,
     'randomness': set_random_seed,
 }
+# how near a keyword is to another, from 0 to 1, that can only be meant as that one
+NEAR = 0.85
+# keywords that the registry and the builders of optimisers take for themselves
+TAKEN_BEFORE = ('type', '_scope_', 'constructor', 'paramwise_cfg')
 UNIONS = (typing.Union, types.UnionType)
 # PyTorch's hints let a learning rate be a Tensor
 NUMBERS = (int, float, bool, types.NoneType, Tensor)
 
 
 def check_config(config: Config | dict) -> None:
-    """Refuse a value of a wrong type, or a keyword that a class of this package does not have.
+    """Refuse a value of a wrong type, an unknown type of object, or a keyword it does not take.
 
     Judged are hints made of int, float, bool, str, None, and sequences and unions of those. Other
     packages take more than their hints say: AmpOptimWrapper(loss_scale: str) a float,
     CheckpointHook(greater_keys: Sequence[str]) a str. Of theirs only hints without str are judged.
+    What takes any keyword refuses those that are nearly one of its own.
 
     Args:
         config (Config | dict): The config, with what the command line sets.
 
     Raises:
-        InputError: At the first such value or keyword.
+        InputError: At the first such value, type or keyword.
     """
     register_all_modules(init_default_scope=False)
     # no two kinds of them share a name; what MMSegmentation has comes before MMEngine's
     classes = {}
-    for registry in vars(mmseg.registry).values():
+    for registry in (*vars(mmseg.registry).values(), FUNCTIONS):
         if isinstance(registry, Registry):
-            classes |= registry.parent.module_dict | registry.module_dict
-    check_value(config, '', classes)
+            registry.import_from_location()
+            classes |= getattr(registry.parent, 'module_dict', {}) | registry.module_dict
+    settings = {key: value for key, value in config.items() if key in hints_of(Runner)[0]}
+    # all else at the top level are variables
+    check_value(settings, '', classes)
 
 
 def check_value(value: object, path: str, classes: dict[str, type]) -> None:
@@ -59,10 +67,24 @@ def check_value(value: object, path: str, classes: dict[str, type]) -> None:
         children = value.items()
         name = value.get('type')
         taker = classes.get(name) if isinstance(name, str) else TAKERS.get(path)
+        if taker is None and isinstance(name, str) and '.' not in name:
+            check_type(name, path, classes)
         if taker is not None:
             check_settings(value, path, taker)
     for key, child in children:
         check_value(child, dotted(path, key), classes)
+
+
+def check_type(name: str, path: str, classes: dict[str, type]) -> None:
+    """Refuse an unknown type that is nearly a known one; Albumentations, say, has others.
+
+    Raises:
+        InputError: If it is.
+    """
+    if near := difflib.get_close_matches(name, classes, n=1, cutoff=NEAR):
+        raise InputError(
+            f'{dotted(path, "type")} is {name!r}, which is unknown, did you mean {near[0]}?'
+        )
 
 
 def check_settings(settings: Config | dict, path: str, taker: Callable) -> None:
@@ -71,16 +93,17 @@ def check_settings(settings: Config | dict, path: str, taker: Callable) -> None:
     Raises:
         InputError: If one has a wrong type, or is no parameter of a class of this package.
     """
-    hints = hints_of(taker)
+    hints, takes_any = hints_of(taker)
     for key, value in settings.items():
         if key in hints and not matches(value, *hints[key]):
             raise InputError(
                 f'{dotted(path, key)} is {value!r}, but {taker.__name__} takes '
                 f'{describe(hints[key][0])}: correct the config or --cfg-options.'
             )
-        # the registry takes these two for itself
-        if is_ours(taker) and key not in (*hints, 'type', '_scope_'):
-            near = difflib.get_close_matches(key, hints, n=1)
+        if key in (*hints, *TAKEN_BEFORE) or not knows_its_keywords(taker):
+            continue
+        near = difflib.get_close_matches(key, hints, n=1, cutoff=NEAR if takes_any else 0.6)
+        if near or not takes_any:
             remedy = f'did you mean {near[0]}?' if near else 'leave it out.'
             raise InputError(f'{dotted(path, key)} is no parameter of {taker.__name__}, {remedy}')
 
@@ -95,23 +118,31 @@ def is_ours(taker: Callable) -> bool:
     return taker.__module__.split('.')[0] == __package__
 
 
-def hints_of(taker: Callable) -> dict[str, tuple[object, bool]]:
+def knows_its_keywords(taker: Callable) -> bool:
+    """Whether an unknown keyword is a mistake; builders of others' modules take some themselves."""
+    is_module = inspect.isclass(taker) and issubclass(taker, nn.Module)
+    return is_ours(taker) or not (taker is Runner or is_module)
+
+
+def hints_of(taker: Callable) -> tuple[dict[str, tuple[object, bool]], bool]:
     """What a function or a constructor takes; ``**kwargs`` go to the constructor of the next base.
 
     Returns:
-        dict[str, tuple[object, bool]]: By name, a hint and whether it is strict; a hint that is
-        not judged is None.
+        tuple[dict[str, tuple[object, bool]], bool]: By name, a hint and whether it is strict; a
+        hint that is not judged is None. And whether there are keywords without limit.
     """
-    hints = {}
+    hints, takes_any = {}, True
     constructors = [vars(base).get('__init__') for base in getattr(taker, '__mro__', ())]
     for function in filter(inspect.isfunction, constructors or [taker]):
         parameters = inspect.signature(function).parameters
         for name, parameter in parameters.items():
             hint, ours = resolve(parameter.annotation, function), is_ours(function)
             hints.setdefault(name, (hint if ours or is_numeric(hint) else None, ours))
-        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters.values()):
+        takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+        if not takes_any:
             break
-    return hints
+    # some of this package hand theirs to a class that takes any
+    return hints, takes_any and not is_ours(taker)
 
 
 def resolve(annotation: object, function: Callable) -> object:

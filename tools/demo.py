@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw
 from prettytable import PrettyTable
 
 from mlcl_mmseg.command_line import end_with_sentence
-from mlcl_mmseg.datasets.toy import write_toy_world
+from mlcl_mmseg.datasets.toy import MARKER, write_toy_world
+from mlcl_mmseg.errors import InputError
 
 TOOLS = Path(__file__).resolve().parent
 CONFIGS = TOOLS.parent / 'configs' / 'demo'
@@ -147,6 +148,13 @@ def report(work_dir: Path, seconds: float) -> None:
 def main() -> None:
     """Run the demo."""
     args = parse_args()
+    is_demo = (args.work_dir / 'data' / MARKER).is_file()
+    for stage in STAGES:
+        if (args.work_dir / stage).exists() and not is_demo:
+            raise InputError(
+                f'{args.work_dir / stage} is no demo and would be removed: choose another '
+                '--work-dir.'
+            )
     os.environ['MLCL_DATA_ROOT'] = str(args.work_dir / 'data')
     write_toy_world(
         args.work_dir / 'data', IMAGES, SIZE, args.seed, VALIDATION_IMAGES, replace=True

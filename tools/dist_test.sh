@@ -4,9 +4,9 @@
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT.
 set -euo pipefail
 
-CONFIG=$1
-CHECKPOINT=$2
-GPUS=$3
+CONFIG=${1:?"usage: tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of test.py]"}
+CHECKPOINT=${2:?"usage: tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of test.py]"}
+GPUS=${3:?"usage: tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of test.py]"}
 
 python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \

@@ -3,8 +3,8 @@
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT.
 set -euo pipefail
 
-CONFIG=$1
-GPUS=$2
+CONFIG=${1:?"usage: tools/dist_train.sh CONFIG GPUS [arguments of train.py]"}
+GPUS=${2:?"usage: tools/dist_train.sh CONFIG GPUS [arguments of train.py]"}
 
 python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \

@@ -1,9 +1,17 @@
 """Draw a toy world of street scenes in the folders of the four data sets."""
 
 import argparse
+from pathlib import Path
 
-from mlcl_mmseg.command_line import end_with_sentence
+from mlcl_mmseg.command_line import check_writable, end_with_sentence
 from mlcl_mmseg.datasets.toy import write_toy_world
+
+
+def count(text: str) -> int:
+    """A number from 1."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 def size(text: str) -> tuple[int, int]:
@@ -28,13 +36,14 @@ def parse_args() -> argparse.Namespace:
         '--size', type=size, default=(640, 320), metavar='WxH', help='in pixels (default: 640x320)'
     )
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
-    parser.add_argument('--workers', type=int, help='processes (default: one a CPU core)')
+    parser.add_argument('--workers', type=count, help='processes (default: one a CPU core)')
     return parser.parse_args()
 
 
 def main() -> None:
     """Write the toy world, unless it is there."""
     args = parse_args()
+    check_writable(str(Path(args.out).resolve().parent), 'OUT')
     new = write_toy_world(
         args.out, args.images, args.size, args.seed, args.val_images, args.workers
     )

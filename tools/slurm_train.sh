@@ -3,9 +3,9 @@
 # GPUS in all (default 4), GPUS_PER_NODE (default 4), CPUS_PER_TASK (default 5), SRUN_ARGS, PORT.
 set -euo pipefail
 
-PARTITION=$1
-JOB_NAME=$2
-CONFIG=$3
+PARTITION=${1:?"usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of train.py]"}
+JOB_NAME=${2:?"usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of train.py]"}
+CONFIG=${3:?"usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of train.py]"}
 GPUS=${GPUS:-4}
 GPUS_PER_NODE=${GPUS_PER_NODE:-4}
 

@@ -212,7 +212,8 @@ class DomainDataset(BaseSegDataset):
             Path(root, name).relative_to(folder)
             for root, _, names in os.walk(folder, followlinks=True)
             for name in names
-            if name.endswith(self.image_suffixes)
+            # macOS leaves ._ files beside the images
+            if name.endswith(self.image_suffixes) and not name.startswith('.')
         )
         names = [image.with_suffix('') for image in images]
         if len(set(names)) < len(names):

@@ -1,4 +1,10 @@
-from .hooks import BroadcastBuffersHook, DataCheckHook, DiscriminatorHook, PseudoLabelHook
+from .hooks import (
+    BroadcastBuffersHook,
+    DataCheckHook,
+    DiscriminatorHook,
+    PseudoLabelHook,
+    ResumeHook,
+)
 from .model_wrapper import MultiTargetDistributedDataParallel
 from .optim_wrapper_constructor import MultiTargetOptimWrapperConstructor
 
@@ -9,4 +15,5 @@ __all__ = [
     'MultiTargetDistributedDataParallel',
     'MultiTargetOptimWrapperConstructor',
     'PseudoLabelHook',
+    'ResumeHook',
 ]

@@ -3,8 +3,8 @@
 import copy
 import gc
 import json
-import os
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,15 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from ..errors import InputError
+from .stage_settings import check_same_settings, decisive_settings
 
-MARKER = 'complete.json'
+# written when a stage starts, and when it is complete
+STARTED, COMPLETE = 'started.json', 'complete.json'
 # MMEngine's pointer to the latest checkpoint
 POINTER = 'last_checkpoint'
-# what decides the weights that a stage ends with
-DECISIVE = (
-    *('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness'),
-)
-# what does not, among these
-INDIFFERENT = ('data_root', 'init_cfg', 'num_workers', 'pin_memory', 'prefetch_factor')
 
 
 def train_stages(configs: Sequence[Config], resume: bool) -> None:
@@ -39,11 +35,13 @@ def train_stages(configs: Sequence[Config], resume: bool) -> None:
             not complete, and the last one in any case, starts anew.
 
     Raises:
-        InputError: If a complete stage was trained with other settings.
+        InputError: If two stages share a work dir, a stage keeps no best checkpoint for the next,
+            or a stage that is to be used or resumed was trained with other settings.
     """
-    settings = [decisive_settings(config) for config in configs]
+    check_stages(configs)
+    settings = [decisive_settings(config, number == 0) for number, config in enumerate(configs)]
     first = first_to_train(configs, settings, resume)
-    goes_on = resume and find_latest_checkpoint(configs[first].work_dir) is not None
+    goes_on = resume and latest_checkpoint(configs[first]) is not None
     barrier()
     if goes_on and is_complete(configs[first]):
         announce(f'{configs[first].work_dir} is complete: there is nothing to resume.')
@@ -57,44 +55,117 @@ def train_stages(configs: Sequence[Config], resume: bool) -> None:
             resume_from_latest(config)
             announce(f'{title}, goes on from {config.load_from}.')
         else:
+            warn_of_schedule(config)
             if number > 0:
                 config.load_from = best_checkpoint(configs[number - 1])
-            forget(configs[number:])
+            config.resume = False
+            set_aside(configs[number:])
             announce(f'{title}, starts from {config.load_from or "the initial weights"}.')
         train_stage(config, settings[number])
 
 
+def check_stages(configs: Sequence[Config]) -> None:
+    """Refuse stages that cannot follow each other.
+
+    Raises:
+        InputError: If two share a work dir, or one keeps no best checkpoint for the next.
+    """
+    folders = [Path(config.work_dir).resolve() for config in configs]
+    if len(set(folders)) < len(folders):
+        raise InputError(
+            f'{configs[-1].work_dir} is the work dir of two stages: give each its own, or leave '
+            'work_dir out of the configs.'
+        )
+    for config in configs[:-1]:
+        if not (config.get('default_hooks', {}).get('checkpoint') or {}).get('save_best'):
+            raise InputError(
+                f'The stage in {config.work_dir} would keep no best checkpoint to start the next '
+                "one from: set default_hooks.checkpoint.save_best='mIoU'."
+            )
+
+
 def first_to_train(configs: Sequence[Config], settings: Sequence[dict], resume: bool) -> int:
-    """The number of the stage with which this launch begins."""
+    """The number of the stage with which this launch begins.
+
+    Raises:
+        InputError: If a stage that is to be used or resumed was trained with other settings.
+    """
     last = len(configs) - 1
-    if resume:
-        begun = [
-            number
-            for number, config in enumerate(configs)
-            if find_latest_checkpoint(config.work_dir) is not None
-        ]
-        if begun and (begun[-1] == last or not is_complete(configs[begun[-1]])):
-            return begun[-1]
+    begun = [number for number in range(last + 1) if latest_checkpoint(configs[number])]
+    if resume and begun and (begun[-1] == last or not is_complete(configs[begun[-1]])):
+        for number in begun:
+            check_resumable(configs[number], settings[number])
+        return begun[-1]
     for number in range(last):
         if not is_complete(configs[number]):
             return number
-        check_same_settings(configs[number], settings[number])
+        check_usable(configs[number], settings[number])
         announce(f'{configs[number].work_dir} is complete.')
     return last
+
+
+def check_resumable(config: Config, settings: dict) -> None:
+    """Refuse to go on with a stage that was started with other settings.
+
+    Raises:
+        InputError: If so.
+    """
+    check_same_settings(
+        read_json(config, STARTED)['settings'],
+        settings,
+        f'{config.work_dir} was started',
+        'resume with the same ones, or leave out --resume to start anew',
+    )
+
+
+def check_usable(config: Config, settings: dict) -> None:
+    """Refuse to use a complete stage that was trained with other settings.
+
+    Raises:
+        InputError: If so.
+    """
+    check_same_settings(
+        read_json(config, COMPLETE)['settings'],
+        settings,
+        f'{config.work_dir} is complete but was trained',
+        f'pass --cfg-options load_from={best_checkpoint(config)} to use it all the same, or '
+        'remove it',
+    )
 
 
 def rehearse(config: Config) -> None:
     """Build a stage and run its checks: a mistake in it shall end the launch at its beginning."""
     config = copy.deepcopy(config)
     config.load_from = 'the stage before'
+    config.resume = False
     config.experiment_name = 'rehearsal'
     config.log_level = 'ERROR'
-    config.visualizer.vis_backends = []
+    if config.get('visualizer'):
+        config.visualizer.vis_backends = []
     with tempfile.TemporaryDirectory() as config.work_dir:
         runner = Runner.from_cfg(config)
         # asking for the loops builds them
         _ = runner.train_loop, runner.val_loop
+        # as Runner.train does
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+        runner.build_param_scheduler(runner.param_schedulers or [])
         runner.call_hook('before_run')
+    # the first stage needs its memory
+    del runner, _
+    gc.collect()
+
+
+def warn_of_schedule(config: Config) -> None:
+    """Say it where a training ends before or after its learning rate has come down to 0."""
+    schedulers = config.get('param_scheduler') or []
+    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
+        end, max_iters = scheduler.get('end'), config.train_cfg.get('max_iters')
+        if scheduler.get('type') == 'PolyLR' and end != (max_iters or 0) + 1:
+            announce(
+                f'Note that train_cfg.max_iters is {max_iters} but param_scheduler.end {end}, not '
+                'one more: the learning rate ends elsewhere than at 0.'
+            )
 
 
 def train_stage(config: Config, settings: dict) -> None:
@@ -103,20 +174,25 @@ def train_stage(config: Config, settings: dict) -> None:
     Args:
         config (Config): Of the stage.
         settings (dict): Its :func:`decisive_settings`, which the marker keeps.
+
+    Raises:
+        InputError: If it ends without the best checkpoint that it should have kept.
     """
+    write_json(config, STARTED, dict(settings=settings))
     runner = Runner.from_cfg(config)
     runner.train()
     best = runner.message_hub.runtime_info.get('best_ckpt')
-    if is_main_process():
-        marker = dict(
-            best_checkpoint=None if best is None else os.path.relpath(best, config.work_dir),
-            iterations=runner.iter,
-            settings=settings,
+    if best is None and settings['best_checkpoint']:
+        raise InputError(
+            f'{config.work_dir} ends without a best checkpoint: let train_cfg.val_interval not '
+            'exceed train_cfg.max_iters.'
         )
-        partial = Path(config.work_dir, f'{MARKER}.partial')
-        partial.write_text(json.dumps(marker, indent=1) + '\n')
-        partial.replace(partial.with_suffix(''))
-    barrier()
+    marker = dict(
+        best_checkpoint=None if best is None else Path(best).name,
+        iterations=runner.iter,
+        settings=settings,
+    )
+    write_json(config, COMPLETE, marker)
     # the next stage needs this one's memory and loader processes
     del runner
     gc.collect()
@@ -125,78 +201,89 @@ def train_stage(config: Config, settings: dict) -> None:
 def resume_from_latest(config: Config) -> None:
     """Let a stage go on from its latest checkpoint; ImageNet weights are not needed then."""
     config.resume = True
-    config.load_from = find_latest_checkpoint(config.work_dir)
+    config.load_from = latest_checkpoint(config)
     config.model.backbone.init_cfg = None
+
+
+def latest_checkpoint(config: Config) -> str | None:
+    """The latest checkpoint of a stage, also where its work dir was moved; None without one.
+
+    Raises:
+        InputError: If the file is gone.
+    """
+    pointer = Path(config.work_dir, POINTER)
+    if not pointer.is_file():
+        return None
+    checkpoint = Path(config.work_dir, Path(pointer.read_text().strip()).name)
+    if not checkpoint.is_file():
+        raise InputError(
+            f'{pointer} names {checkpoint.name}, which is not there: put the file back, or write '
+            'the name of another iter_*.pth there.'
+        )
+    return str(checkpoint)
 
 
 def is_complete(config: Config) -> bool:
     """Whether a stage has been trained to its end."""
-    return Path(config.work_dir, MARKER).is_file()
+    return Path(config.work_dir, COMPLETE).is_file()
 
 
 def best_checkpoint(config: Config) -> str:
     """The best checkpoint of a complete stage.
 
     Raises:
-        InputError: If it kept none, or the file is gone.
+        InputError: If the file is gone.
     """
-    best = json.loads(Path(config.work_dir, MARKER).read_text())['best_checkpoint']
-    if best is None or not Path(config.work_dir, best).is_file():
+    best = Path(config.work_dir, read_json(config, COMPLETE)['best_checkpoint'])
+    if not best.is_file():
         raise InputError(
-            f'{config.work_dir} is complete but holds no best checkpoint ({best}): pass '
-            '--cfg-options load_from=FILE, or train it again with '
-            "default_hooks.checkpoint.save_best='mIoU'."
+            f'{config.work_dir} is complete but {best.name} is not there: put the file back, pass '
+            f'--cfg-options load_from=FILE, or remove {COMPLETE} to train it again.'
         )
-    return str(Path(config.work_dir, best))
+    return str(best)
 
 
-def forget(configs: Sequence[Config]) -> None:
+def set_aside(configs: Sequence[Config]) -> None:
     """Let nobody take what earlier runs left in these work dirs for a part of this one."""
     if is_main_process():
+        stamp = time.strftime('superseded_%Y%m%d_%H%M%S')
         for config in configs:
-            for name in (MARKER, POINTER):
-                Path(config.work_dir, name).unlink(missing_ok=True)
+            work_dir = Path(config.work_dir)
+            names = (STARTED, COMPLETE, POINTER)
+            old = [*work_dir.glob('*.pth'), *(work_dir / name for name in names)]
+            for path in filter(Path.is_file, old):
+                (work_dir / stamp).mkdir(exist_ok=True)
+                path.replace(work_dir / stamp / path.name)
+            if (work_dir / stamp).is_dir():
+                announce(f'{work_dir / stamp} has the checkpoints of the training before.')
     barrier()
 
 
-def decisive_settings(config: Config) -> dict[str, Any]:
-    """What decides the weights that a stage ends with, as JSON has it."""
-
-    def keep(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: keep(each) for key, each in value.items() if key not in INDIFFERENT}
-        if isinstance(value, list | tuple):
-            return [keep(each) for each in value]
-        return value
-
-    return json.loads(json.dumps(keep({key: config[key] for key in DECISIVE})))
-
-
-def check_same_settings(config: Config, settings: dict) -> None:
-    """Refuse a complete stage that was trained with other settings.
+def read_json(config: Config, name: str) -> dict:
+    """A marker of a stage.
 
     Raises:
-        InputError: If so; the message has the first difference.
+        InputError: If it is missing or cannot be understood.
     """
-    found = json.loads(Path(config.work_dir, MARKER).read_text())['settings']
-    if found != settings:
+    path = Path(config.work_dir, name)
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
         raise InputError(
-            f'{config.work_dir} is complete but was trained with other settings '
-            f'({first_difference(found, settings)}): pass --cfg-options load_from='
-            f'{Path(config.work_dir, "best_*.pth")} to use it all the same, or remove it.'
-        )
+            f'{path} cannot be read ({error}): remove {path.parent} or start anew in another '
+            '--work-dir.'
+        ) from error
 
 
-def first_difference(found: Any, wanted: Any, key: str = '') -> str:
-    """The dotted key of the first difference, with both values."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        pairs = {name: (found.get(name), wanted.get(name)) for name in {**found, **wanted}}
-    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        pairs = dict(enumerate(zip(found, wanted)))
-    else:
-        return f'{key.lstrip(".")} was {found!r}, is now {wanted!r}'
-    name, (old, new) = next(item for item in pairs.items() if item[1][0] != item[1][1])
-    return first_difference(old, new, f'{key}.{name}')
+def write_json(config: Config, name: str, content: dict[str, Any]) -> None:
+    """Write a marker of a stage, whole or not at all."""
+    if is_main_process():
+        path = Path(config.work_dir, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f'{name}.partial')
+        partial.write_text(json.dumps(content, indent=1) + '\n')
+        partial.replace(path)
+    barrier()
 
 
 def announce(text: str) -> None:

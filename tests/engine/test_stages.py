@@ -1,25 +1,41 @@
 """Which stage is trained, resumed or left alone."""
 
-import json
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.runner import ValLoop
+from PIL import Image
 
 from mlcl_mmseg.engine import stages
-from mlcl_mmseg.engine.stages import MARKER, POINTER, train_stages
+from mlcl_mmseg.engine.stages import (
+    COMPLETE,
+    POINTER,
+    STARTED,
+    rehearse,
+    resume_from_latest,
+    train_stages,
+    write_json,
+)
 from mlcl_mmseg.errors import InputError
 
 
 def make_config(work_dir: Path, **changes) -> Config:
     return Config(
         dict(
-            model=dict(type='Stage', backbone=dict(init_cfg='imagenet')),
+            model=dict(
+                type='Stage', backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='a'))
+            ),
             train_dataloader=dict(batch_size=4, num_workers=2, dataset=dict(data_root='data')),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, betas=(0.9, 0.99))),
             param_scheduler=dict(type='PolyLR'),
             train_cfg=dict(max_iters=10),
             randomness=dict(seed=0),
+            default_hooks=dict(checkpoint=dict(save_best='mIoU')),
             work_dir=str(work_dir),
             load_from=None,
             resume=False,
@@ -42,22 +58,23 @@ def trained(monkeypatch):
     def train_stage(config, settings):
         work_dir = Path(config.work_dir)
         calls.append((work_dir.name, config.load_from, config.resume))
-        leave_checkpoint(work_dir)
+        leave_checkpoint(config, settings)
         (work_dir / 'best_mIoU_iter_7.pth').touch()
         marker = dict(best_checkpoint='best_mIoU_iter_7.pth', iterations=10, settings=settings)
-        (work_dir / MARKER).write_text(json.dumps(marker))
+        write_json(config, COMPLETE, marker)
 
     monkeypatch.setattr(stages, 'train_stage', train_stage)
     monkeypatch.setattr(stages, 'rehearse', lambda config: None)
     return calls
 
 
-def leave_checkpoint(work_dir: Path) -> str:
+def leave_checkpoint(config: Config, settings: dict | None = None) -> str:
     """What a run leaves that was killed after iteration 5."""
-    work_dir.mkdir(exist_ok=True)
-    checkpoint = work_dir / 'iter_5.pth'
+    settings = settings or stages.decisive_settings(config, 'warmup' in config.work_dir)
+    write_json(config, STARTED, dict(settings=settings))
+    checkpoint = Path(config.work_dir, 'iter_5.pth')
     checkpoint.touch()
-    (work_dir / POINTER).write_text(str(checkpoint))
+    Path(config.work_dir, POINTER).write_text(str(checkpoint))
     return str(checkpoint)
 
 
@@ -77,22 +94,22 @@ def test_a_complete_warmup_is_not_trained_again(configs, trained):
 
 
 def test_checkpoints_without_the_marker_do_not_make_a_warmup_complete(configs, trained, tmp_path):
-    leave_checkpoint(tmp_path / 'warmup')
+    leave_checkpoint(configs[0])
     (tmp_path / 'warmup' / 'best_mIoU_iter_7.pth').touch()
     train_stages(configs, resume=False)
     assert trained[0] == ('warmup', None, False)
 
 
-def test_resume_goes_on_with_the_warmup(configs, trained, tmp_path):
-    checkpoint = leave_checkpoint(tmp_path / 'warmup')
+def test_resume_goes_on_with_the_warmup(configs, trained):
+    checkpoint = leave_checkpoint(configs[0])
     train_stages(configs, resume=True)
     assert trained == [('warmup', checkpoint, True), ('mlcl', best(configs[0]), False)]
     assert configs[0].model.backbone.init_cfg is None
 
 
-def test_resume_goes_on_with_mcl(configs, trained, tmp_path):
+def test_resume_goes_on_with_mcl(configs, trained):
     train_stages(configs[:1], resume=False)
-    checkpoint = leave_checkpoint(tmp_path / 'mlcl')
+    checkpoint = leave_checkpoint(configs[1])
     train_stages(configs, resume=True)
     assert trained[1:] == [('mlcl', checkpoint, True)]
 
@@ -115,50 +132,202 @@ def test_nothing_to_resume(configs, trained, capsys):
     assert 'mlcl is complete: there is nothing to resume' in capsys.readouterr().out
 
 
-def test_a_new_start_makes_what_is_there_stale(configs, monkeypatch, tmp_path):
+def test_a_new_start_sets_aside_what_is_there(configs, monkeypatch, tmp_path):
     """Killed before its first checkpoint, a new run must not be resumed from an older one's."""
 
     def killed(config, settings):
         raise KeyboardInterrupt
 
-    for name in ('warmup', 'mlcl'):
-        leave_checkpoint(tmp_path / name)
+    for config in configs:
+        leave_checkpoint(config)
     monkeypatch.setattr(stages, 'train_stage', killed)
     monkeypatch.setattr(stages, 'rehearse', lambda config: None)
     with pytest.raises(KeyboardInterrupt):
         train_stages(configs, resume=False)
-    assert not list(tmp_path.glob(f'*/{POINTER}'))
+    for name in ('warmup', 'mlcl'):
+        assert not [path for path in (tmp_path / name).iterdir() if path.is_file()]
+        kept = {path.name for path in (tmp_path / name).glob('superseded_*/*')}
+        assert kept == {'iter_5.pth', POINTER, STARTED}
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (dict(train_cfg=dict(max_iters=20)), 'train_cfg.max_iters was 10, is now 20'),
-        (dict(randomness=dict(seed=1)), 'randomness.seed was 0, is now 1'),
-        (dict(model=dict(neck='new')), "model.neck was None, is now 'new'"),
-        (
-            dict(optim_wrapper=dict(optimizer=dict(betas=(0.9, 0.9)))),
-            'optim_wrapper.optimizer.betas.1 was 0.99, is now 0.9',
-        ),
-    ],
-)
+def test_a_config_that_asks_to_resume_begins_all_the_same(configs, trained):
+    for config in configs:
+        config.resume = True
+    train_stages(configs, resume=True)
+    assert [resume for *_, resume in trained] == [False, False]
+
+
+OTHER_SETTINGS = [
+    (dict(train_cfg=dict(max_iters=20)), 'train_cfg.max_iters was 10, is now 20'),
+    (dict(randomness=dict(seed=1)), 'randomness.seed was 0, is now 1'),
+    (dict(model=dict(neck='new')), "model.neck was None, is now 'new'"),
+    (
+        dict(optim_wrapper=dict(optimizer=dict(betas=(0.9, 0.9)))),
+        'optim_wrapper.optimizer.betas.1 was 0.99, is now 0.9',
+    ),
+    (dict(load_from='x.pth'), "load_from was None, is now 'x.pth'"),
+    (dict(auto_scale_lr=dict(enable=True)), 'auto_scale_lr was None, is now {.enable.: True}'),
+    (dict(model=dict(backbone=dict(init_cfg=None))), "init_cfg was {'type': 'Pretrained'}, is now"),
+    (dict(val_dataloader=dict(batch_size=3)), 'val_dataloader was None, is now {.batch_size.: 3}'),
+    (
+        dict(default_hooks=dict(checkpoint=dict(rule='less'))),
+        "best_checkpoint.rule was None, is now 'less'",
+    ),
+]
+
+
+@pytest.mark.parametrize(('change', 'message'), OTHER_SETTINGS)
 def test_a_warmup_with_other_settings_is_refused(configs, trained, change, message):
     train_stages(configs[:1], resume=False)
     configs[0].merge_from_dict(change)
-    with pytest.raises(InputError, match=f'trained with other settings .{message}.*load_from='):
+    remedy = f'load_from={best(configs[0])} to use it'
+    with pytest.raises(InputError, match=f'complete but was trained .*{message}.*{remedy}'):
+        train_stages(configs, resume=False)
+    # nor is MCL resumed that began with it
+    leave_checkpoint(configs[1])
+    with pytest.raises(InputError, match=f'warmup was started with other .*{message}.*: resume'):
+        train_stages(configs, resume=True)
+
+
+def test_mcl_with_other_settings_is_not_resumed(configs, trained):
+    train_stages(configs[:1], resume=False)
+    leave_checkpoint(configs[1])
+    configs[1].train_cfg.max_iters = 20
+    with pytest.raises(InputError, match='mlcl was started with other .*max_iters was 10, is now'):
+        train_stages(configs, resume=True)
+
+
+def test_what_changes_no_weights_is_no_other_setting(configs, trained):
+    train_stages(configs[:1], resume=False)
+    configs[0].train_dataloader.merge(dict(num_workers=8, persistent_workers=False))
+    configs[0].model.merge(dict(neck=None, backbone=dict(init_cfg=dict(checkpoint='a file'))))
+    train_stages(configs, resume=False)
+    assert len(trained) == 2
+
+
+def test_other_data_are_other_settings(configs, trained, tmp_path):
+    """Data may be moved; other images under the same path are noticed."""
+    folder = dict(type='FolderDomain', domain='day', num_classes=7, label_map={0: 0})
+    for kind in ('images', 'labels'):
+        (tmp_path / 'data' / kind).mkdir(parents=True)
+        Image.new('L', (8, 8)).save(tmp_path / 'data' / kind / 'a.png')
+    places = dict(image_dir='images', label_dir='labels')
+    source = dict(**folder, **places, data_root=str(tmp_path / 'data'))
+    configs[0].train_dataloader.dataset = dict(source=source)
+    train_stages(configs[:1], resume=False)
+    moved = (tmp_path / 'data').rename(tmp_path / 'moved')
+    configs[0].train_dataloader.dataset.source.data_root = str(moved)
+    train_stages(configs, resume=False)
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
+    Image.fromarray(noise).save(moved / 'images' / 'a.png')
+    with pytest.raises(InputError, match=r'data\.source day was .1 images .*, is now .1 images '):
         train_stages(configs, resume=False)
 
 
-def test_moved_data_and_other_loaders_are_no_other_settings(configs, trained):
-    train_stages(configs[:1], resume=False)
-    configs[0].train_dataloader.merge(dict(num_workers=8, dataset=dict(data_root='/elsewhere')))
-    configs[0].model.backbone.init_cfg = 'a file'
-    train_stages(configs, resume=False)
-    assert len(trained) == 2
+def test_a_moved_work_dir_is_resumed_from_its_own_checkpoint(configs, trained, tmp_path):
+    leave_checkpoint(configs[0])
+    shutil.copytree(tmp_path / 'warmup', tmp_path / 'copy')
+    configs[0].work_dir = str(tmp_path / 'copy')
+    resume_from_latest(configs[0])
+    assert configs[0].load_from == str(tmp_path / 'copy' / 'iter_5.pth')
+
+
+def test_a_latest_checkpoint_that_is_gone(configs, trained):
+    Path(leave_checkpoint(configs[0])).unlink()
+    with pytest.raises(InputError, match=r'last_checkpoint names iter_5\.pth, which is not there'):
+        train_stages(configs, resume=True)
 
 
 def test_a_warmup_whose_best_checkpoint_is_gone(configs, trained):
     train_stages(configs[:1], resume=False)
     Path(best(configs[0])).unlink()
-    with pytest.raises(InputError, match='warmup is complete but holds no best checkpoint'):
+    with pytest.raises(InputError, match='warmup is complete but best_mIoU_iter_7.pth is not th'):
         train_stages(configs, resume=False)
+
+
+def test_a_damaged_marker(configs, trained):
+    train_stages(configs[:1], resume=False)
+    Path(configs[0].work_dir, COMPLETE).write_text('')
+    with pytest.raises(InputError, match=r'complete\.json cannot be read .*: remove '):
+        train_stages(configs, resume=False)
+
+
+def test_stages_that_share_a_work_dir(configs, trained, tmp_path):
+    configs[1].work_dir = str(tmp_path / 'mlcl' / '..' / 'warmup')
+    with pytest.raises(InputError, match='warmup is the work dir of two stages: give each its own'):
+        train_stages(configs, resume=False)
+
+
+def test_a_warmup_that_keeps_no_best_checkpoint(configs, trained):
+    configs[0].default_hooks.checkpoint.save_best = None
+    with pytest.raises(InputError, match='warmup would keep no best checkpoint, from'):
+        train_stages(configs, resume=False)
+    assert trained == []
+
+
+def test_a_schedule_that_ends_elsewhere_is_told(configs, trained, capsys):
+    configs[0].param_scheduler.end = 11
+    configs[1].param_scheduler.end = 5
+    train_stages(configs, resume=False)
+    told = capsys.readouterr().out
+    assert told.count('Note that') == 1
+    assert 'max_iters is 10 but param_scheduler.end 5, not one more' in told
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'optim_wrapper.optimizer.lr': None},
+        {'optim_wrapper.paramwise_cfg.lr_mult': dict(decode_hed=3)},
+        {'param_scheduler.end': 0},
+        {'custom_hooks.0.interval': 3},
+        {},
+    ],
+)
+def test_a_mistake_in_mcl_shows_before_the_warmup(toy_config, options):
+    config = toy_config('mlcl', 4, 2, **{'custom_hooks.0.interval': 2, **options})
+    with pytest.raises((ValueError, TypeError)) if options else nullcontext():
+        rehearse(config)
+
+
+def load(path):
+    return torch.load(path, weights_only=False)['state_dict']
+
+
+def test_one_launch_is_two_launches(toy_config, tmp_path):
+    """MCL behind its warm-up ends with the weights of MCL by itself."""
+
+    def stage(name, folder):
+        options = {'custom_hooks.0.interval': 1} if name == 'mlcl' else {}
+        config = toy_config(name, 2, 1, **options)
+        config.work_dir = str(tmp_path / folder / name)
+        config.experiment_name += folder
+        return config
+
+    train_stages([stage('warmup', 'one'), stage('mlcl', 'one')], resume=False)
+    mlcl = stage('mlcl', 'two')
+    (mlcl.load_from,) = map(str, (tmp_path / 'one/warmup').glob('best_*.pth'))
+    train_stages([mlcl], resume=False)
+    one, two = (load(tmp_path / folder / 'mlcl/iter_2.pth') for folder in ('one', 'two'))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_killed_in_the_last_validation(toy_config, tmp_path, monkeypatch):
+    """The validation is repeated, and only then is the stage complete."""
+
+    def killed(loop):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ValLoop, 'run', killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_stages([toy_config('warmup', 2, 2)], resume=False)
+    assert not (tmp_path / 'warmup' / COMPLETE).exists()
+    shutil.move(tmp_path / 'warmup', tmp_path / 'moved')
+    config = toy_config('warmup', 2, 2)
+    config.work_dir = str(tmp_path / 'moved')
+    train_stages([config], resume=True)
+    marker = stages.read_json(config, COMPLETE)
+    assert marker['best_checkpoint'] == 'best_mIoU_iter_2.pth'
+    assert (tmp_path / 'moved' / 'best_mIoU_iter_2.pth').is_file()
+    assert not (tmp_path / 'warmup').exists()

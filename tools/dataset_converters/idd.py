@@ -7,13 +7,13 @@ interrupted run goes on where it stopped.
 import argparse
 import json
 import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 from rich.progress import track
 
+from mlcl_mmseg.command_line import end_with_sentence
 from mlcl_mmseg.datasets.label_spaces import RAW_LABELS
 from mlcl_mmseg.errors import InputError
 
@@ -99,20 +99,17 @@ def main() -> None:
     args = parse_args()
     polygons = sorted(args.data_root.glob(f'gtFine/*/*/*{POLYGONS}'))
     if not polygons:
-        sys.exit(
+        raise InputError(
             f'{args.data_root} has no gtFine/<split>/<drive>/*{POLYGONS}: '
             'give the folder into which IDD was unpacked.'
         )
     todo = [path for path in polygons if not label_path(path).exists()]
     with ProcessPoolExecutor(args.workers) as executor:
         results = executor.map(convert, todo, chunksize=8)
-        try:
-            for _ in track(results, 'IDD label images', total=len(todo)):
-                pass
-        except InputError as error:
-            sys.exit(str(error))
+        for _ in track(results, 'IDD label images', total=len(todo)):
+            pass
     print(f'{len(polygons)} label images are complete, {len(todo)} of them new.')
 
 
 if __name__ == '__main__':
-    main()
+    end_with_sentence(main)

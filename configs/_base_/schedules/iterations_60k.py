@@ -13,6 +13,7 @@ default_hooks = dict(
         type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2, save_best='mIoU'
     ),
     data_check=dict(type='DataCheckHook'),
+    resume=dict(type='ResumeHook'),
     buffers=dict(type='BroadcastBuffersHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),

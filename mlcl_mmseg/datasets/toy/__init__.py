@@ -1,5 +1,5 @@
 """A procedural world of street scenes in four looks, for demos and tests without any download."""
 
-from .layouts import write_toy_world
+from .layouts import MARKER, write_toy_world
 
-__all__ = ['write_toy_world']
+__all__ = ['MARKER', 'write_toy_world']

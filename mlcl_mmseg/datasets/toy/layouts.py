@@ -12,11 +12,13 @@ from PIL import Image
 from rich.progress import track
 
 from ...errors import InputError
-from ..label_spaces import LABEL_SPACES, RAW_LABELS
+from ..label_spaces import IGNORE_INDEX, LABEL_SPACES, RAW_LABELS, raw_label_map
 from .looks import LOOKS
 from .paint import PARTS, draw_scene
 
 MARKER = 'toy_world.json'
+# of the world that a seed gives
+VERSION = 1
 SMALLEST = 32
 
 
@@ -103,6 +105,15 @@ def raw_ids(layout: Layout) -> np.ndarray:
     return np.array([ids[layout.other_names.get(part, part)] for part in PARTS], np.uint8)
 
 
+def palette(layout: Layout) -> np.ndarray:
+    """(256, 3) uint8: the colour of each raw id, that of its class in 19 classes."""
+    colours = np.zeros((256, 3), np.uint8)
+    for raw_id, index in raw_label_map(layout.raw_labels, 19).items():
+        if index != IGNORE_INDEX:
+            colours[raw_id] = LABEL_SPACES[19].palette[index]
+    return colours
+
+
 def write_frame(frame: Frame) -> None:
     """Draw one image and write it and its label."""
     layout = LAYOUTS[frame.domain]
@@ -110,7 +121,7 @@ def write_frame(frame: Frame) -> None:
     image, part = draw_scene(np.random.default_rng(key), LOOKS[frame.domain], *frame.size)
     label = Image.fromarray(raw_ids(layout)[part])
     if layout.palette:
-        label.putpalette([value for colour in LABEL_SPACES[19].palette for value in colour])
+        label.putpalette(palette(layout).tobytes())
     for pattern, picture in ((layout.image, Image.fromarray(image)), (layout.label, label)):
         name = pattern.format(split=layout.splits[frame.split], number=frame.number)
         path = frame.root / layout.folder / name
@@ -159,7 +170,7 @@ def write_toy_world(
     Raises:
         InputError: If ``root`` holds something else, or a number is too small.
     """
-    root = Path(root)
+    root = Path(root).resolve()
     if num_validation_images is None:
         num_validation_images = -(-num_images // 4)
     if min(num_images, num_validation_images) < 1 or min(size) < SMALLEST or seed < 0:
@@ -169,7 +180,11 @@ def write_toy_world(
             f'{size[0]}x{size[1]} and seed {seed}.'
         )
     settings = dict(
-        images=num_images, validation_images=num_validation_images, size=list(size), seed=seed
+        version=VERSION,
+        images=num_images,
+        validation_images=num_validation_images,
+        size=list(size),
+        seed=seed,
     )
     marker = root / MARKER
     if marker.is_file():

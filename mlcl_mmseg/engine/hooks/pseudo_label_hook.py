@@ -35,8 +35,8 @@ class PseudoLabelHook(Hook):
         num_workers (int): Loader processes.
     """
 
-    # after CheckpointHook, whose best checkpoint it takes
-    priority = 'LOWEST'
+    # after CheckpointHook, whose best checkpoint it takes, and before ResumeHook
+    priority = 95
 
     def __init__(
         self,
@@ -105,7 +105,8 @@ class PseudoLabelHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Generate the first pseudo-labels, or take up those in use when the run was interrupted.
 
-        A run that was interrupted at a refresh repeats the validation and with it the refresh.
+        At a refresh there is nothing to do: ResumeHook repeats the validation, and with it the
+        refresh.
 
         Raises:
             MissingFileError: If a resumed run does not find its pseudo-labels.
@@ -116,9 +117,7 @@ class PseudoLabelHook(Hook):
         remove_generations(self.root, lambda iteration: iteration >= runner.iter)
         if runner.iter == 0:
             self.use(runner, self.generate(runner))
-        elif self.is_due(runner):
-            runner.val_loop.run()
-        else:
+        elif not self.is_due(runner):
             generation = PseudoLabelGeneration(self.root, runner.iter - runner.iter % self.interval)
             if not generation.folder.is_dir():
                 raise MissingFileError(

@@ -1,0 +1,36 @@
+"""What MMEngine leaves out when a training goes on."""
+
+from pathlib import Path
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ResumeHook(Hook):
+    """Completes a resume: the best checkpoint's place, and a validation that was due.
+
+    A checkpoint is written before its iteration is validated. The validation is therefore always
+    repeated, also that of the last iteration, and with it what hangs on it.
+    """
+
+    # after PseudoLabelHook
+    priority = 'LOWEST'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Look for the checkpoints of before in this work dir, wherever it was then."""
+        if not runner._resume:
+            return
+        runtime_info = checkpoint.get('message_hub', {}).get('runtime_info', {})
+        for key in ('best_ckpt', 'last_ckpt'):
+            if runtime_info.get(key) is not None:
+                runtime_info[key] = str(Path(runner.work_dir, Path(runtime_info[key]).name))
+
+    def before_train(self, runner: Runner) -> None:
+        """Validate the iteration that is resumed, if it is one that is validated."""
+        loop = runner.train_loop
+        if runner.iter == 0 or runner.val_loop is None or runner.iter < loop.val_begin:
+            return
+        if runner.iter % loop.val_interval == 0 or runner.iter == runner.max_iters:
+            runner.val_loop.run()
