@@ -40,6 +40,9 @@ def end_with_sentence(main: Callable[[], None]) -> None:
     """Run a tool; what the user can mend ends it with one sentence and exit code 1."""
     try:
         main()
+        if torch.distributed.is_initialized():
+            # threads that gloo leaves may abort a process that ends
+            torch.distributed.destroy_process_group()
     except InputError as error:
         *traceback, sentence = str(error).splitlines()
         # from a loader's worker it comes below a traceback and behind the error's name

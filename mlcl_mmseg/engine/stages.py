@@ -250,12 +250,13 @@ def set_aside(configs: Sequence[Config]) -> None:
         for config in configs:
             work_dir = Path(config.work_dir)
             names = (STARTED, COMPLETE, POINTER)
-            old = [*work_dir.glob('*.pth'), *(work_dir / name for name in names)]
-            for path in filter(Path.is_file, old):
+            logs = [path.parent for path in work_dir.glob('*/vis_data')]
+            old = [*work_dir.glob('*.pth'), *logs, *(work_dir / name for name in names)]
+            for path in filter(Path.exists, old):
                 (work_dir / stamp).mkdir(exist_ok=True)
                 path.replace(work_dir / stamp / path.name)
             if (work_dir / stamp).is_dir():
-                announce(f'{work_dir / stamp} has the checkpoints of the training before.')
+                announce(f'{work_dir / stamp} has what was there of a training before.')
     barrier()
 
 

@@ -169,7 +169,7 @@ def test_the_tool(tmp_path):
     assert done.returncode == 0, done.stderr
     assert f'{tmp_path / "w"}: the toy world is complete.' in done.stdout
     marker = json.loads((tmp_path / 'w' / 'toy_world.json').read_text())
-    assert marker == dict(images=5, validation_images=2, size=[64, 32], seed=3)
+    assert marker == dict(version=1, images=5, validation_images=2, size=[64, 32], seed=3)
     done = subprocess.run([*map(str, tool[:-1]), '4'], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f'{tmp_path / "w"} holds something else')

@@ -260,7 +260,7 @@ def test_stages_that_share_a_work_dir(configs, trained, tmp_path):
 
 def test_a_warmup_that_keeps_no_best_checkpoint(configs, trained):
     configs[0].default_hooks.checkpoint.save_best = None
-    with pytest.raises(InputError, match='warmup would keep no best checkpoint, from'):
+    with pytest.raises(InputError, match='warmup would keep no best checkpoint to start'):
         train_stages(configs, resume=False)
     assert trained == []
 

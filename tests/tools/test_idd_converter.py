@@ -11,6 +11,7 @@ from mmseg.registry import DATASETS
 from PIL import Image, ImageDraw
 
 from mlcl_mmseg.datasets.label_spaces import RAW_LABELS
+from mlcl_mmseg.errors import InputError
 
 CONVERTER = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'idd.py'
 WIDTH, HEIGHT = 40, 20
@@ -129,16 +130,18 @@ def test_groups(tmp_path, run, label, meaning):
 @pytest.mark.parametrize('label', ['tuk-tuk', 'tuk-tukgroup', 'Car', 'group'])
 def test_unknown_label(tmp_path, run, label):
     path = write_polygons(tmp_path, polygon(label, EVERYWHERE))
-    with pytest.raises(SystemExit) as exit_:
+    with pytest.raises(InputError) as refused:
         run(tmp_path)
-    assert exit_.value.code == f'{path} has an object labelled {label!r}, which is no label of IDD.'
+    assert (
+        str(refused.value) == f'{path} has an object labelled {label!r}, which is no label of IDD.'
+    )
     assert not label_image(tmp_path).exists()
 
 
 def test_broken_file(tmp_path, run):
     path = write_polygons(tmp_path)
     path.write_text(path.read_text()[:-10])
-    with pytest.raises(SystemExit, match=r'005506_gtFine_polygons\.json is not valid JSON'):
+    with pytest.raises(InputError, match=r'005506_gtFine_polygons\.json is not valid JSON'):
         run(tmp_path)
 
 
@@ -146,14 +149,14 @@ def test_incomplete_file(tmp_path, run):
     polygons = tmp_path / 'gtFine/train/0/005506_gtFine_polygons.json'
     polygons.parent.mkdir(parents=True)
     polygons.write_text('{"imgHeight": 4, "imgWidth": 6}')
-    with pytest.raises(SystemExit, match=r'005506_gtFine_polygons\.json has no objects'):
+    with pytest.raises(InputError, match=r'005506_gtFine_polygons\.json has no objects'):
         run(tmp_path)
 
 
 @pytest.mark.parametrize('folder', ['', 'gtFine', 'gtFine/train/0'])
 def test_no_polygons(tmp_path, run, folder):
     (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-    with pytest.raises(SystemExit, match=r'has no gtFine/<split>/<drive>/\*_gtFine_polygons\.json'):
+    with pytest.raises(InputError, match=r'has no gtFine/<split>/<drive>/\*_gtFine_polygons\.json'):
         run(tmp_path)
 
 

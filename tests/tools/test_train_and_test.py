@@ -102,7 +102,7 @@ def test_the_whole_method(toy_data, tmp_path):
     """One command for both stages, resume, test, prediction by MMSegmentation's API."""
     mlcl = tmp_path / 'mlcl'
     warmup = mlcl / 'warmup'
-    output = train('mlcl', mlcl, toy_data, options=WHOLE_METHOD)
+    output = train('mlcl', mlcl, toy_data, max_iters=4, options=WHOLE_METHOD)
     stages = re.findall(r'Stage (\d) of 2, (\w+), in (\S+), starts from (.*)\.\n', output)
     assert stages == [
         ('1', 'AdversarialWarmup', str(warmup), 'the initial weights'),
@@ -117,7 +117,9 @@ def test_the_whole_method(toy_data, tmp_path):
     assert len(list((mlcl / 'pseudo_labels/iter_0').rglob('*.npy'))) == 5 + 3 + 4
 
     # as if it had been killed after iteration 2 of 4
-    (mlcl / 'complete.json').unlink()
+    for name in ('complete.json', 'iter_4.pth'):
+        (mlcl / name).unlink()
+    (mlcl / 'last_checkpoint').write_text(str(mlcl / 'iter_2.pth'))
     output = train('mlcl', mlcl, toy_data, '--resume', max_iters=4, options=WHOLE_METHOD)
     assert f'MCLSegmentor, in {mlcl}, goes on from {mlcl}/iter_2.pth.' in output
     assert re.search(r'Iter\(train\) \[4/4\]', output)

@@ -1,0 +1,139 @@
+"""Measure what the open decisions of method.md §6 change: python -m tests.golden.fidelity."""
+
+import math
+
+import numpy as np
+from mmengine.optim import build_optim_wrapper
+from mmseg.utils import register_all_modules
+
+import mlcl_mmseg  # noqa: F401
+from mlcl_mmseg.datasets.toy.looks import LOOKS
+from mlcl_mmseg.datasets.toy.paint import PARTS, draw_scene
+from mlcl_mmseg.datasets.transforms.strong import GEOMETRIC_OPS, MAGNITUDES, OPS, flip_matrix
+
+from .released import read_case
+from .test_mcl_step import CASES, batch_of, build
+
+SGD = dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=1e-4)
+
+
+def losses_and_gradient(case: dict, num_targets: int, **options) -> tuple[dict[str, float], float]:
+    """The self-training terms, summed over targets, and the norm of the whole gradient."""
+    model, _ = build(case, num_targets, **options)
+    losses = {
+        name: value
+        for name, value in model.loss(batch_of(case, num_targets)).items()
+        if 'loss' in name
+    }
+    sum(losses.values()).backward()
+    squares = [each.grad.pow(2).sum() for each in model.parameters() if each.grad is not None]
+    return {name: value.item() for name, value in losses.items()}, sum(squares).sqrt().item()
+
+
+def compare_options(question: str, **options) -> None:
+    """Print the golden steps with the default and with another option."""
+    for name in CASES:
+        case, figures = read_case(name)
+        default, gradient = losses_and_gradient(case, figures['targets'])
+        other, other_gradient = losses_and_gradient(case, figures['targets'], **options)
+        changed = ', '.join(
+            f'{term.removeprefix("mcl/loss_")} {default[term]:.4f} -> {other[term]:.4f}'
+            for term in default
+            if abs(default[term] - other[term]) > 1e-6
+        )
+        print(f'{question} {name}: {changed}; gradient {gradient:.2f} -> {other_gradient:.2f}')
+
+
+def compare_rates() -> None:
+    """Print how far the backbone moves in the first step, as released and at the rate as stated."""
+    for name in CASES:
+        case, figures = read_case(name)
+        moved = {}
+        for rates in ('nested', 'stated'):
+            model, _ = build(case, figures['targets'])
+            optim_wrapper = build_optim_wrapper(
+                model,
+                dict(
+                    constructor='MultiTargetOptimWrapperConstructor',
+                    optimizer=SGD,
+                    paramwise_cfg=dict(backbone_rates=rates, lr_mult=dict(decode_head=10)),
+                ),
+            )
+            before = [each.detach().clone() for each in model.backbone.parameters()]
+            losses = model.loss(batch_of(case, figures['targets']))
+            sum(value for term, value in losses.items() if 'loss' in term).backward()
+            optim_wrapper.step()
+            squares = [
+                (after.detach() - each).pow(2).sum()
+                for each, after in zip(before, model.backbone.parameters())
+            ]
+            moved[rates] = sum(squares).sqrt().item()
+        print(
+            f'Q9 {name}: the first step moves the backbone by {moved["nested"]:.5f} as released, '
+            f'{moved["stated"]:.5f} as stated, {moved["nested"] / moved["stated"]:.2f} times'
+        )
+
+
+def released_label_affine(flip: bool, draws: list[tuple[str, int]], size: tuple[int, int]):
+    """The released program's label geometry: own order, no repeats, horizontal shift doubled."""
+    width, height = size
+    affine = flip_matrix(width) if flip else np.eye(3)
+    lasting = dict(draws)
+    for name in GEOMETRIC_OPS:
+        if name in lasting:
+            # the shift is divided by the height, where it should be by the width
+            magnitude = lasting[name] * (width / height if name == 'translate_x' else 1)
+            affine = affine @ GEOMETRIC_OPS[name](magnitude, width, height)
+    return affine
+
+
+def compare_geometry(size: tuple[int, int] = (320, 160), views: int = 4000) -> None:
+    """Print how many pseudo-labels the released geometry puts elsewhere than the image's pixel."""
+    rng = np.random.default_rng(0)
+    width, height = size
+    grid = np.stack([*np.meshgrid(np.arange(2, width, 4), np.arange(2, height, 4))]).reshape(2, -1)
+    points = np.concatenate([grid, np.ones((1, grid.shape[1]))])
+    wrong, views_with_wrong = [], 0
+    for _ in range(views):
+        flip = rng.random() < 0.5
+        affine, draws = flip_matrix(width) if flip else np.eye(3), []
+        for _ in range(2):
+            name = OPS[rng.integers(len(OPS))]
+            magnitude = int(rng.integers(1, MAGNITUDES)) * int(rng.choice((-1, 1)))
+            if rng.random() < 0.5 and name in GEOMETRIC_OPS:
+                affine = affine @ GEOMETRIC_OPS[name](magnitude, width, height)
+                draws.append((name, magnitude))
+        image = (affine @ points)[:2]
+        label = (released_label_affine(flip, draws, size) @ points)[:2]
+        inside = (image >= 0).all(0) & (image[0] < width) & (image[1] < height)
+        # more than one pixel of the quarter grid
+        far = np.abs(image - label).max(0)[inside] > 4
+        wrong.append(far.mean() if inside.any() else math.nan)
+        views_with_wrong += far.any()
+    print(
+        f'Q2 {views} strong views of {width}x{height}: {100 * np.nanmean(wrong):.1f} % of the '
+        f'visible pseudo-labels are off by more than a grid pixel as released, in '
+        f'{100 * views_with_wrong / views:.1f} % of the views; here none'
+    )
+
+
+def measure_terrain(scenes: int = 40) -> None:
+    """Print the share of terrain in each toy domain."""
+    for domain, look in LOOKS.items():
+        rng = np.random.default_rng(0)
+        share = np.mean(
+            [
+                (draw_scene(rng, look, 256, 128)[1] == PARTS.index('terrain')).mean()
+                for _ in range(scenes)
+            ]
+        )
+        print(f'Q3 {domain}: {100 * share:.1f} % of the pixels are terrain')
+
+
+if __name__ == '__main__':
+    register_all_modules()
+    compare_options('Q1', cross_sample_mask=False)
+    compare_geometry()
+    measure_terrain()
+    compare_options('Q5', own_features_first=False)
+    compare_rates()

@@ -1,0 +1,145 @@
+"""Compare a run's validations with the authors': compare_published.py WORK_DIR."""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use('Agg')
+from matplotlib import pyplot
+from mmengine.config import Config
+from prettytable import PrettyTable
+
+from mlcl_mmseg.command_line import end_with_sentence
+from mlcl_mmseg.errors import InputError, MissingFileError
+from mlcl_mmseg.released.published import (
+    compare,
+    fluctuation,
+    published_curve,
+    published_results,
+    setting_of,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Compare the validations of MCL with the authors' curve, also while it trains."
+    )
+    parser.add_argument('work_dir', type=Path, help='work dir of MCL')
+    parser.add_argument(
+        '--setting', choices=published_results(), help="the authors' setting, if not as the config"
+    )
+    parser.add_argument('--out', type=Path, help='the picture (default: WORK_DIR/published.png)')
+    return parser.parse_args()
+
+
+def read_validations(work_dir: Path, domains: list[str]) -> dict[int, dict[str, float]]:
+    """A run's validations; of an iteration that was validated again, the later ones.
+
+    Args:
+        work_dir (Path): Holds MMEngine's ``<time>/vis_data/scalars.json``.
+        domains (list[str]): The targets.
+
+    Returns:
+        dict[int, dict[str, float]]: By iteration, mIoU in percent by domain and 'mean'.
+
+    Raises:
+        MissingFileError: If there is none.
+    """
+    validations = {}
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            # a run that was killed may leave half a line
+            scalars = json.loads(line) if line.endswith('}') else {}
+            if 'mIoU' in scalars:
+                figures = {name: scalars[f'mIoU/{name}'] for name in domains}
+                validations[scalars['step']] = {**figures, 'mean': scalars['mIoU']}
+    if not validations:
+        raise MissingFileError(
+            f'{work_dir} holds no validation (*/vis_data/scalars.json): give the work dir of a run '
+            'that has been validated.'
+        )
+    return validations
+
+
+def read_config(work_dir: Path) -> Config:
+    """The config that a run keeps in its work dir.
+
+    Raises:
+        MissingFileError: If there is none.
+    """
+    configs = sorted(work_dir.glob('*.py'))
+    if not configs:
+        raise MissingFileError(f'{work_dir} holds no config: give the work dir of a run of MCL.')
+    return Config.fromfile(max(configs, key=lambda path: path.stat().st_mtime))
+
+
+def print_table(
+    found: dict[int, dict[str, float]], differences: dict[int, dict[str, float]]
+) -> None:
+    """Print the run's figures, with the differences to the authors' in brackets."""
+    names = list(next(iter(differences.values())))
+    table = PrettyTable(['iteration', *names])
+    table.align = 'r'
+    for iteration, row in differences.items():
+        table.add_row(
+            [iteration, *(f'{found[iteration][name]:.2f} ({row[name]:+.2f})' for name in names)]
+        )
+    print(table)
+
+
+def draw(
+    found: dict[int, dict[str, float]],
+    published: dict[int, dict[str, float]],
+    setting: str,
+    path: Path,
+) -> None:
+    """Draw both curves, a colour a domain: the run's full, the authors' dashed."""
+    figure, axes = pyplot.subplots(figsize=(9, 5), layout='constrained')
+    for number, name in enumerate(next(iter(published.values()))):
+        for curve, style, owner in ((published, '--', 'authors'), (found, '-', 'this run')):
+            steps = sorted(curve)
+            values = [curve[step][name] for step in steps]
+            axes.plot(
+                steps, values, style, marker='.', color=f'C{number}', label=f'{name}, {owner}'
+            )
+    axes.set(xlabel='iteration', ylabel='mIoU (%)', title=f'{setting}: validations of MCL')
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Compare what the command line names."""
+    args = parse_args()
+    if not args.work_dir.is_dir():
+        raise MissingFileError(f'{args.work_dir} does not exist: give the work dir of a run.')
+    config = read_config(args.work_dir)
+    setting = args.setting or setting_of(config)
+    published = published_curve(setting)
+    targets = published_results()[setting]['targets']
+    validated = [domain.domain for domain in config.val_dataloader.dataset.domains]
+    if not set(targets) <= set(validated):
+        raise InputError(
+            f'{setting} is validated on {", ".join(targets)}, but this run on '
+            f'{", ".join(validated)}: choose another --setting.'
+        )
+    found = read_validations(args.work_dir, targets)
+    differences = compare(found, published)
+    print_table(found, differences)
+    last = list(differences.values())[-3:]
+    print(
+        f"mIoU (%), in brackets the difference to the authors' {setting}. Mean over the targets, "
+        f'last {len(last)} validations: {sum(row["mean"] for row in last) / len(last):+.2f}. The '
+        f"authors' mean moves by {fluctuation(published):.2f} from one validation to the next "
+        '(median).'
+    )
+    picture = args.out or args.work_dir / 'published.png'
+    draw(found, published, setting, picture)
+    print(f'{picture} shows both curves.')
+
+
+if __name__ == '__main__':
+    end_with_sentence(main)
