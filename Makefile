@@ -46,7 +46,8 @@ $(READY): pyproject.toml constraints.txt
 classic: $(CLASSIC)/.ready
 
 test-classic: $(CLASSIC)/.ready
-	OMP_NUM_THREADS=1 $(CLASSIC)/bin/python -m pytest --numprocesses 2 tests/golden tests/tools/test_train_and_test.py
+	OMP_NUM_THREADS=1 $(CLASSIC)/bin/python -m pytest --numprocesses 2 tests/golden tests/released tests/models \
+		tests/test_safe_load.py tests/tools/test_mcl2mmseg.py tests/tools/test_train_and_test.py
 
 $(CLASSIC)/.ready: pyproject.toml constraints-classic.txt
 	$(CLASSIC_PYTHON) -m venv --clear $(CLASSIC)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmseg.registry import DATASETS
 
 from mlcl_mmseg.command_line import check_setting
+from mlcl_mmseg.datasets.toy import write_toy_world
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -65,3 +67,34 @@ def test_named_files_exist():
     for name in names:
         # the reader's own file, which test_your_own_domains writes
         assert (ROOT / name).is_file() or Path(name).stem == 'own', name
+
+
+def test_full_label_resolution(tmp_path, monkeypatch):
+    """The config of docs/results.md: images at the working size, labels as they are."""
+    write_toy_world(tmp_path / 'data', 1, (96, 64), seed=0, num_workers=1)
+    monkeypatch.setenv('MLCL_DATA_ROOT', str(tmp_path / 'data'))
+    results = (ROOT / 'docs/results.md').read_text()
+    (text,) = re.findall(r"```python\n(_base_ = './g2ci.py'\n.*?)```", results, flags=re.S)
+    path = ROOT / 'configs/mlcl/g2ci.py'
+    (tmp_path / 'config.py').write_text(text.replace('./g2ci.py', str(path)))
+    config = Config.fromfile(tmp_path / 'config.py')
+    for name, expected in (('test_dataloader', (64, 96)), ('val_dataloader', (320, 640))):
+        sample = DATASETS.build(config[name].dataset)[0]
+        assert sample['inputs'].shape == (3, 320, 640)
+        assert sample['data_samples'].gt_sem_seg.shape == expected
+
+
+@pytest.mark.parametrize(
+    'page', [*ROOT.glob('docs/*.md'), ROOT / 'README.md'], ids=lambda p: p.name
+)
+def test_links_lead_somewhere(page):
+    text = page.read_text()
+    for target, anchor in re.findall(r'\]\((?!https?:)([^)#]*)(#[^)]*)?\)', text):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r'^#+ (.*)$', linked.read_text(), flags=re.M)
+            slugs = [re.sub(r'[^\w -]', '', each.lower()).replace(' ', '-') for each in headings]
+            assert anchor[1:] in slugs, anchor
+    placeholders = re.findall(r'^[A-Z]{4,}$|\b(?:TODO|FIXME|XXX)\b', text, flags=re.M)
+    assert not placeholders
