@@ -45,15 +45,15 @@ def test_configs_of_mmsegmentation_pass():
         ),
         (
             {'train_cfg.max_iters': '100'},
-            "train_cfg.max_iters is '100', but IterBasedTrainLoop takes an int: ",
+            "train_cfg.max_iters is '100', but StreamTrainLoop takes an int: ",
         ),
         (
             {'train_cfg.max_iter': 10},
-            'train_cfg.max_iter is no parameter of IterBasedTrainLoop, did you mean max_iters?',
+            'train_cfg.max_iter is no parameter of StreamTrainLoop, did you mean max_iters?',
         ),
         (
             {'default_hooks.checkpoint.intervall': 10},
-            'default_hooks.checkpoint.intervall is no parameter of CheckpointHook, did you mean in',
+            'intervall is no parameter of DurableCheckpointHook, did you mean interval?',
         ),
         ({'train_dataloader.batchsize': 2}, 'batchsize is no parameter of DataLoader, did you mea'),
         ({'randomness.sed': 2}, 'randomness.sed is no parameter of set_random_seed, did you mean '),
@@ -76,7 +76,7 @@ def test_configs_of_mmsegmentation_pass():
         ({'param_scheduler.power': 'high'}, "param_scheduler.power is 'high', but PolyLR takes a "),
         (
             {'default_hooks.checkpoint.interval': 'often'},
-            "default_hooks.checkpoint.interval is 'often', but CheckpointHook takes an int: ",
+            "checkpoint.interval is 'often', but DurableCheckpointHook takes an int: ",
         ),
         (
             {'train_dataloader.dataset.targets.0.num_classes': '7'},

@@ -6,6 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from ..durable_files import locked_folder, write_durably
 from ..errors import InputError
 from .stage_settings import check_same_settings, decisive_settings
 
 # written when a stage starts, and when it is complete
 STARTED, COMPLETE = 'started.json', 'complete.json'
-# MMEngine's pointer to the latest checkpoint
+# MMEngine's pointer to the latest checkpoint, which may be torn or point elsewhere
 POINTER = 'last_checkpoint'
 
 
@@ -35,10 +37,20 @@ def train_stages(configs: Sequence[Config], resume: bool) -> None:
             not complete, and the last one in any case, starts anew.
 
     Raises:
-        InputError: If two stages share a work dir, a stage keeps no best checkpoint for the next,
-            or a stage that is to be used or resumed was trained with other settings.
+        InputError: If two stages share a work dir or another run uses it, a stage keeps no best
+            checkpoint for the next, or a stage that is to be used or resumed was trained with
+            other settings.
     """
     check_stages(configs)
+    with ExitStack() as locks:
+        if is_main_process():
+            for config in configs:
+                locks.enter_context(locked_folder(config.work_dir))
+        train_locked_stages(configs, resume)
+
+
+def train_locked_stages(configs: Sequence[Config], resume: bool) -> None:
+    """:func:`train_stages` in work dirs that no other run uses."""
     settings = [decisive_settings(config, number == 0) for number, config in enumerate(configs)]
     first = first_to_train(configs, settings, resume)
     goes_on = resume and latest_checkpoint(configs[first]) is not None
@@ -206,21 +218,10 @@ def resume_from_latest(config: Config) -> None:
 
 
 def latest_checkpoint(config: Config) -> str | None:
-    """The latest checkpoint of a stage, also where its work dir was moved; None without one.
-
-    Raises:
-        InputError: If the file is gone.
-    """
-    pointer = Path(config.work_dir, POINTER)
-    if not pointer.is_file():
-        return None
-    checkpoint = Path(config.work_dir, Path(pointer.read_text().strip()).name)
-    if not checkpoint.is_file():
-        raise InputError(
-            f'{pointer} names {checkpoint.name}, which is not there: put the file back, or write '
-            'the name of another iter_*.pth there.'
-        )
-    return str(checkpoint)
+    """The latest checkpoint of a stage; None without one."""
+    checkpoints = Path(config.work_dir).glob('iter_*.pth')
+    latest = max(checkpoints, key=lambda path: int(path.stem.removeprefix('iter_')), default=None)
+    return None if latest is None else str(latest)
 
 
 def is_complete(config: Config) -> bool:
@@ -279,11 +280,8 @@ def read_json(config: Config, name: str) -> dict:
 def write_json(config: Config, name: str, content: dict[str, Any]) -> None:
     """Write a marker of a stage, whole or not at all."""
     if is_main_process():
-        path = Path(config.work_dir, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f'{name}.partial')
-        partial.write_text(json.dumps(content, indent=1) + '\n')
-        partial.replace(path)
+        text = json.dumps(content, indent=1) + '\n'
+        write_durably(Path(config.work_dir, name), text.encode())
     barrier()
 
 

@@ -32,25 +32,30 @@ def unformatted_configs(monkeypatch):
     monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
 
 
+def load_config(stage: str, work_dir: Path, max_iters: int, val_interval: int, **options) -> Config:
+    """Config of a small run on drawn scenes, by the stage's name."""
+    config = shrink(Config.fromfile(CONFIGS / f'small_{stage}.py'))
+    config.work_dir = str(work_dir)
+    config.experiment_name = f'{work_dir.parent.name}_{stage}_{max_iters}'
+    config.merge_from_dict(
+        {
+            'train_cfg.max_iters': max_iters,
+            'train_cfg.val_interval': val_interval,
+            'default_hooks.checkpoint.interval': val_interval,
+            'param_scheduler.end': max_iters + 1,
+            'launcher': 'none',
+            **options,
+        }
+    )
+    return config
+
+
 @pytest.fixture
 def toy_config(toy_data, tmp_path, monkeypatch):
-    """Config of a small run on drawn scenes, by the stage's name."""
+    """:func:`load_config` in this test's folder."""
     monkeypatch.setenv('MLCL_REAL_DATA', str(toy_data))
 
     def load(stage: str, max_iters: int, val_interval: int, **options) -> Config:
-        config = shrink(Config.fromfile(CONFIGS / f'small_{stage}.py'))
-        config.work_dir = str(tmp_path / stage)
-        config.experiment_name = f'{tmp_path.name}_{stage}_{max_iters}'
-        config.merge_from_dict(
-            {
-                'train_cfg.max_iters': max_iters,
-                'train_cfg.val_interval': val_interval,
-                'default_hooks.checkpoint.interval': val_interval,
-                'param_scheduler.end': max_iters + 1,
-                'launcher': 'none',
-                **options,
-            }
-        )
-        return config
+        return load_config(stage, tmp_path / stage, max_iters, val_interval, **options)
 
     return load

@@ -47,7 +47,7 @@ def run(config):
     runner.register_hook(recorder)
     runner.train()
     # frees the workers at once; the garbage collector would wait for them
-    runner.train_loop.dataloader_iterator = None
+    runner.train_loop.restart_loader()
     return runner, recorder
 
 

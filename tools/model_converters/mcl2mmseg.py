@@ -1,6 +1,7 @@
 """Convert a released checkpoint: python tools/model_converters/mcl2mmseg.py SRC DST --config C."""
 
 import argparse
+import io
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from mmseg.registry import MODELS
 
 import mlcl_mmseg  # noqa: F401
 from mlcl_mmseg.command_line import check_writable, end_with_sentence, load_config
+from mlcl_mmseg.durable_files import write_durably
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.models import MultiTargetSegmentor
 from mlcl_mmseg.released.checkpoint import convert, find_network
@@ -50,9 +52,9 @@ def main() -> None:
     check_writable(str(args.destination.parent), 'DST')
     network = find_network(read_checkpoint(args.source), args.source)
     checkpoint = convert(network, build_model(config), args.config)
-    partial = args.destination.with_name(f'{args.destination.name}.partial')
-    torch.save(checkpoint, partial)
-    partial.replace(args.destination)
+    with io.BytesIO() as content:
+        torch.save(checkpoint, content)
+        write_durably(args.destination, content.getvalue())
     best = '' if network.best_miou is None else f', recorded mIoU {network.best_miou:.2f}'
     print(f'{args.destination}: {network.name} of iteration {network.iteration}{best}.')
     if network.left_out:

@@ -1,5 +1,5 @@
 # 60 000 iterations, validated every 1000, best by the mean over target domains
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=60000, val_interval=1000)
+train_cfg = dict(type='StreamTrainLoop', max_iters=60000, val_interval=1000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 # iteration k trains at (1 - k / max_iters)^0.9 of the rate: PolyLR gets to 0 at end - 1, so end
@@ -10,7 +10,11 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2, save_best='mIoU'
+        type='DurableCheckpointHook',
+        by_epoch=False,
+        interval=1000,
+        max_keep_ckpts=2,
+        save_best='mIoU',
     ),
     data_check=dict(type='DataCheckHook'),
     resume=dict(type='ResumeHook'),

@@ -1,6 +1,7 @@
 from .broadcast_buffers_hook import BroadcastBuffersHook
 from .data_check_hook import DataCheckHook
 from .discriminator_hook import DiscriminatorHook
+from .durable_checkpoint_hook import DurableCheckpointHook
 from .pseudo_label_hook import PseudoLabelHook
 from .resume_hook import ResumeHook
 
@@ -8,6 +9,7 @@ __all__ = [
     'BroadcastBuffersHook',
     'DataCheckHook',
     'DiscriminatorHook',
+    'DurableCheckpointHook',
     'PseudoLabelHook',
     'ResumeHook',
 ]

@@ -142,10 +142,8 @@ class PseudoLabelHook(Hook):
 
     def use(self, runner: Runner, generation: PseudoLabelGeneration) -> None:
         """Let the loader go on with this generation, from the iteration that comes next."""
-        loop = runner.train_loop
-        loop.dataloader.dataset.pseudo_labels = generation
-        loop.dataloader.sampler.skip(runner.iter * loop.dataloader.batch_size)
-        loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
+        runner.train_loop.dataloader.dataset.pseudo_labels = generation
+        runner.train_loop.restart_loader()
 
     @torch.no_grad()
     def generate(self, runner: Runner) -> PseudoLabelGeneration:

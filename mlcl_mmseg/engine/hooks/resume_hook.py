@@ -29,8 +29,5 @@ class ResumeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Validate the iteration that is resumed, if it is one that is validated."""
-        loop = runner.train_loop
-        if runner.iter == 0 or runner.val_loop is None or runner.iter < loop.val_begin:
-            return
-        if runner.iter % loop.val_interval == 0 or runner.iter == runner.max_iters:
+        if runner.iter > 0 and runner.train_loop.is_validated(runner.iter):
             runner.val_loop.run()

@@ -1,0 +1,117 @@
+"""Files that are whole or not there: written aside, flushed, renamed."""
+
+import errno
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, register_backend
+
+from .errors import InputError
+
+# a disk, or the user's share of it, is full
+FULL = (errno.ENOSPC, errno.EDQUOT)
+LOCK = '.lock'
+
+
+@contextmanager
+def full_disk_is_told(path: str | Path) -> Iterator[None]:
+    """Turn the error of a full disk into a sentence.
+
+    Args:
+        path (str | Path): What is being written.
+
+    Raises:
+        InputError: If the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise InputError(
+            f'{path} could not be written, as the disk is full: make room and go on with --resume.'
+        ) from error
+
+
+def write_durably(path: str | Path, content: bytes) -> None:
+    """Write a file so that a crash at any moment leaves the old one or the new one, whole.
+
+    Args:
+        path (str | Path): The file; its folder is made if need be.
+        content (bytes): All of it.
+
+    Raises:
+        InputError: If the disk is full; the old file is as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with full_disk_is_told(path):
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+        try:
+            with open(handle, 'wb') as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp gives it to the user alone
+            os.chmod(partial, 0o666 & ~current_umask())
+            os.replace(partial, path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+        flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush what a folder lists, such as a file that was renamed in it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def current_umask() -> int:
+    """The permissions that new files do not get."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+@register_backend('durable')
+class DurableBackend(LocalBackend):
+    """MMEngine's local files, of which each is written durably."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write a file, see :func:`write_durably`."""
+        write_durably(filepath, obj)
+
+
+@contextmanager
+def locked_folder(folder: str | Path) -> Iterator[None]:
+    """Take a folder for this process until it is left, or the process ends, however it ends.
+
+    Args:
+        folder (str | Path): It is made if need be.
+
+    Raises:
+        InputError: If another process has taken it.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with open(Path(folder, LOCK), 'a+') as file:
+        try:
+            # unlike flock, it is not shared with the loader's workers, which may live longer
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            file.seek(0)
+            raise InputError(
+                f'{folder} is in use by another run ({file.read()}): wait for it, or choose '
+                'another --work-dir.'
+            ) from error
+        file.truncate(0)
+        file.write(f'process {os.getpid()} on {os.uname().nodename}')
+        file.flush()
+        yield

@@ -1,0 +1,89 @@
+"""A training loop that can begin anywhere in the stream."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner.base_loop import BaseLoop
+from mmengine.runner.utils import calc_dynamic_intervals
+from mmseg.registry import LOOPS
+from torch.utils.data import DataLoader
+
+
+@LOOPS.register_module()
+class StreamTrainLoop(IterBasedTrainLoop):
+    """MMEngine's loop over iterations, whose step is a function of (seed, iteration, process).
+
+    The loader starts at the iteration that comes next, at once and whenever it is restarted;
+    dropout and whatever else is drawn in a step derives from the iteration. So a run that goes on
+    does what it would have done.
+
+    Args:
+        runner (Runner): The runner.
+        dataloader (DataLoader | dict): Of a data set with a :class:`StreamSampler`.
+        max_iters (int): Number of iterations.
+        val_begin (int): The first iteration that may be validated.
+        val_interval (int): Iterations between validations.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict,
+        max_iters: int,
+        val_begin: int = 1,
+        val_interval: int = 1000,
+    ) -> None:
+        # IterBasedTrainLoop's own would start the loader here, at the beginning of the stream
+        BaseLoop.__init__(self, runner, dataloader)
+        self._max_iters = max_iters
+        self._max_epochs = 1
+        self._epoch = self._iter = 0
+        self.val_begin = val_begin
+        self.val_interval = val_interval
+        self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval)
+        self.stop_training = False
+        self.runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
+        self._batches = None
+
+    def restart_loader(self) -> None:
+        """Let the next batch come from a new iterator, at its place in the stream."""
+        self._batches = None
+
+    def next_batch(self) -> Any:
+        """The batch of the iteration that comes next."""
+        if self._batches is None:
+            self.dataloader.sampler.skip(self.iter * self.dataloader.batch_size)
+            self._batches = iter(self.dataloader)
+        return next(self._batches)
+
+    def run(self) -> torch.nn.Module:
+        """Train."""
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            batch = self.next_batch()
+            seed_step(self.runner.seed, self._iter)
+            self.run_iter(batch)
+            if self.is_validated(self._iter):
+                self.runner.val_loop.run()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def is_validated(self, iteration: int) -> bool:
+        """Whether the network is validated after so many iterations."""
+        return (
+            self.runner.val_loop is not None
+            and iteration >= self.val_begin
+            and (iteration % self.val_interval == 0 or iteration == self._max_iters)
+        )
+
+
+def seed_step(seed: int, iteration: int) -> None:
+    """Seed what a step draws on this process, such as dropout."""
+    key = np.random.SeedSequence([seed, iteration, get_rank()])
+    torch.manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))

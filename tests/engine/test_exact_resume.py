@@ -1,0 +1,195 @@
+"""A run that is killed and goes on ends as one that was never killed, bit by bit."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.runner import ValLoop
+
+from mlcl_mmseg.engine import stages
+from mlcl_mmseg.engine.hooks import DurableCheckpointHook, PseudoLabelHook
+from mlcl_mmseg.pseudo_labels.store import PseudoLabelGeneration
+
+from .conftest import load_config
+
+FORK = multiprocessing.get_context('fork')
+ITERATIONS = 6
+MACHINE = ('train/time', 'train/data_time', 'train/memory')
+
+
+def make_stages(folder):
+    """Configs of warm-up and MCL in a folder: 6 iterations each, saved and validated every 2."""
+    configs = []
+    for stage in ('warmup', 'mlcl'):
+        options = {'custom_hooks.0.interval': 2} if stage == 'mlcl' else {}
+        config = load_config(stage, folder / stage, ITERATIONS, 2, **options)
+        config.default_hooks.logger.interval = 1
+        # every start would read the headers of the same files
+        del config.default_hooks['data_check']
+        configs.append(config)
+    return configs
+
+
+def launch(configs, kill_after=None):
+    """Train in a process of its own; True if it ended by itself."""
+    process = FORK.Process(target=stages.train_stages, args=(configs, True))
+    process.start()
+    process.join(kill_after)
+    if process.is_alive():
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode == 0
+
+
+@pytest.fixture(autouse=True)
+def data(toy_data, monkeypatch):
+    monkeypatch.setenv('MLCL_REAL_DATA', str(toy_data))
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(toy_data, tmp_path_factory):
+    """Seconds, and what a run leaves that is not killed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MLCL_REAL_DATA', str(toy_data))
+        start = time.perf_counter()
+        configs = make_stages(tmp_path_factory.mktemp('whole'))
+        assert launch(configs)
+    return time.perf_counter() - start, [outcome(config.work_dir) for config in configs]
+
+
+def outcome(work_dir):
+    """All that must not differ at the end of a stage."""
+    work_dir = Path(work_dir)
+    checkpoint = torch.load(work_dir / f'iter_{ITERATIONS}.pth', weights_only=False)
+    (best,) = work_dir.glob('best_*.pth')
+    scalars = {
+        name: buffer.data[0]
+        for name, buffer in checkpoint['message_hub']['log_scalars'].items()
+        if name.startswith('train/') and name not in MACHINE
+    }
+    logged = {}
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            figures = json.loads(line) if line.endswith('}') else {}
+            kept = {key: each for key, each in figures.items() if f'train/{key}' not in MACHINE}
+            kind = 'validation' if 'mIoU' in kept else 'training'
+            logged[kind, kept.pop('step', None)] = kept
+    logged.pop(('training', None), None)
+    return dict(
+        state_dict=checkpoint['state_dict'],
+        optimizer=checkpoint['optimizer'],
+        schedulers=checkpoint['param_schedulers'],
+        scalars=scalars,
+        logged=logged,
+        best=(best.name, torch.load(best, weights_only=False)['state_dict']),
+        complete=json.loads((work_dir / stages.COMPLETE).read_text()),
+        pseudo_labels={
+            str(path.relative_to(work_dir)): path.read_bytes()
+            for path in (work_dir / 'pseudo_labels').rglob('*.npy')
+        },
+    )
+
+
+def assert_same(found, expected, key=''):
+    """Equal to the last bit, in whatever containers."""
+    assert type(found) is type(expected), key
+    if isinstance(found, dict):
+        assert list(found) == list(expected), key
+        for name in found:
+            assert_same(found[name], expected[name], f'{key}.{name}')
+    elif isinstance(found, list | tuple):
+        assert len(found) == len(expected), key
+        for number, pair in enumerate(zip(found, expected)):
+            assert_same(*pair, f'{key}.{number}')
+    elif isinstance(found, torch.Tensor):
+        assert torch.equal(found, expected), key
+    elif isinstance(found, np.ndarray):
+        assert np.array_equal(found, expected, equal_nan=True), key
+    else:
+        assert found == expected, key
+
+
+def assert_same_outcome(configs, expected):
+    for config, wanted in zip(configs, expected):
+        found = outcome(config.work_dir)
+        for part in ('logged', 'pseudo_labels'):
+            found[part], wanted[part] = (
+                dict(sorted(found[part].items(), key=str)),
+                dict(sorted(wanted[part].items(), key=str)),
+            )
+        assert_same(found, wanted, Path(config.work_dir).name)
+
+
+@pytest.mark.parametrize(
+    'kills', [3, pytest.param(20, marks=pytest.mark.slow)], ids=['3 kills', '20 kills']
+)
+def test_killed_at_any_moment(tmp_path, uninterrupted, kills):
+    seconds, expected = uninterrupted
+    draw = random.Random(0)
+    for number in range(kills):
+        # anew after it was complete
+        folder = f'killed_{number // 3}'
+        launch(make_stages(tmp_path / folder), kill_after=draw.uniform(0.05, 0.7) * seconds)
+    for number in range(-(-kills // 3)):
+        configs = make_stages(tmp_path / f'killed_{number}')
+        assert launch(configs)
+        assert_same_outcome(configs, expected)
+
+
+def kill(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def on_call(monkeypatch, owner, name, number, before):
+    """Kill the process at the given call of a function, before or after it has run."""
+    original, calls = getattr(owner, name), []
+
+    def replacement(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == number and before:
+            kill()
+        result = original(*args, **kwargs)
+        if len(calls) == number:
+            kill()
+        return result
+
+    monkeypatch.setattr(owner, name, replacement)
+
+
+@pytest.mark.parametrize(
+    ('owner', 'name', 'number', 'before'),
+    [
+        # in a checkpoint write of MCL: the new file is written, but has no name yet
+        (os, 'replace', 12, True),
+        # between saving and validating
+        (ValLoop, 'run', 5, True),
+        # in a validation
+        (DurableCheckpointHook, '_save_best_checkpoint', 4, True),
+        # a better checkpoint is there, what hangs on it is not
+        (DurableCheckpointHook, '_save_best_checkpoint', 5, False),
+        # in the first generation and in a refresh
+        (PseudoLabelGeneration, 'write', 7, True),
+        (PseudoLabelGeneration, 'write', 20, True),
+        # a refresh is complete, but its iteration not left
+        (PseudoLabelHook, 'generate', 2, False),
+        # all is done but the marker
+        (stages, 'write_json', 2, True),
+    ],
+    ids=lambda value: getattr(value, '__name__', str(value)),
+)
+def test_killed_at_the_worst_moments(tmp_path, uninterrupted, owner, name, number, before):
+    configs = make_stages(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        on_call(patch, owner, name, number, before)
+        assert not launch(configs), 'the moment never came'
+    configs = make_stages(tmp_path)
+    assert launch(configs)
+    assert_same_outcome(configs, uninterrupted[1])
