@@ -1,49 +1,33 @@
 """Reading checkpoints of others: tensors and numbers, nothing that could run."""
 
-import pickle
-import types
-import zipfile
+import contextlib
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 
 from .errors import InputError, MissingFileError
 
-# what tensors, their containers and NumPy's scalars are pickled with; torch knows its storages
-ALLOWED = {
-    ('collections', 'OrderedDict'),
-    ('torch._utils', '_rebuild_tensor_v2'),
-    ('torch._utils', '_rebuild_parameter'),
-    ('numpy', 'dtype'),
-    ('numpy.core.multiarray', 'scalar'),
-    ('numpy._core.multiarray', 'scalar'),
-    ('_codecs', 'encode'),
-}
+# one of each kind of number that NumPy may have left in a checkpoint
+SCALARS = [np.dtype(name) for name in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'bool')]
 
 
-class ForbiddenError(pickle.UnpicklingError):
-    """A file names something that is neither a tensor nor a number."""
-
-
-class SafeUnpickler(pickle.Unpickler):
-    """Finds what is allowed, and refuses all else before it is imported."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Look up an allowed name.
-
-        Raises:
-            ForbiddenError: If it is not.
-        """
-        if (module, name) not in ALLOWED:
-            raise ForbiddenError(f'{module}.{name}')
-        return super().find_class(module, name)
+def numpy_scalars() -> contextlib.AbstractContextManager:
+    """Let PyTorch's safe reader take NumPy's scalars; PyTorch 2.1 cannot be told to."""
+    if not hasattr(torch.serialization, 'safe_globals'):
+        return contextlib.nullcontext()
+    scalar = np.float64(0).__reduce__()[0]
+    # NumPy 1 and 2 pickle it under different names
+    names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
+    return torch.serialization.safe_globals(
+        [*((scalar, name) for name in names), np.dtype, *map(type, SCALARS)]
+    )
 
 
 def read_checkpoint(path: str | Path) -> Any:
     """Read what ``torch.save`` wrote of tensors, numbers, strings and their containers.
-
-    ``torch.load(weights_only=True)`` is as strict, but PyTorch 2.1 has it without NumPy's scalars.
 
     Args:
         path (str | Path): A local file.
@@ -58,33 +42,26 @@ def read_checkpoint(path: str | Path) -> Any:
     if not Path(path).is_file():
         raise MissingFileError(f'The checkpoint {path} does not exist: correct the path.')
     try:
-        if is_torchscript(path):
-            raise ForbiddenError('TorchScript')
-        return torch.load(path, map_location='cpu', pickle_module=SAFE_PICKLE, weights_only=False)
-    except ForbiddenError as error:
-        raise InputError(
-            f'{path} holds {error}, which is neither a tensor nor a number and could run code: '
-            'get the checkpoint from a source you trust and save its tensors alone.'
-        ) from error
-    # whatever a decoder may raise on bytes that it does not understand
+        with numpy_scalars():
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError(refusal(path, error)) from error
+    # whatever else a decoder may raise on bytes that it does not understand
     except Exception as error:
         raise InputError(
-            f'{path} is no checkpoint of PyTorch, or is damaged ({type(error).__name__}): get it '
-            'again.'
+            f'{path} is damaged or no checkpoint of PyTorch ({type(error).__name__}): get it again.'
         ) from error
 
 
-def is_torchscript(path: str | Path) -> bool:
-    """Whether a file is a compiled module, which ``torch.load`` would hand to ``torch.jit``."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(Path(name).name == 'constants.pkl' for name in archive.namelist())
-
-
-def load(file: Any, **kwargs: Any) -> Any:
-    """:func:`pickle.load` with :class:`SafeUnpickler`."""
-    return SafeUnpickler(file, **kwargs).load()
-
-
-SAFE_PICKLE = types.SimpleNamespace(Unpickler=SafeUnpickler, load=load, __name__='safe_pickle')
+def refusal(path: str | Path, error: Exception) -> str:
+    """What to say of a file that PyTorch's safe reader refuses."""
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    if 'multiarray.scalar' in str(error):
+        return (
+            f'{path} holds numbers of NumPy, which PyTorch {torch.__version__} cannot read safely: '
+            'convert it with PyTorch 2.6 or newer.'
+        )
+    return (
+        f'{path} is damaged, no checkpoint of PyTorch, or holds something else than tensors and '
+        f'numbers ({reason[:100]}): get it again, from a source that you trust.'
+    )

@@ -1,8 +1,10 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import base_dataset
 from mmseg.utils import register_all_modules
 from PIL import Image
 
@@ -14,6 +16,14 @@ register_all_modules()
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def no_garbage_collection_by_data_sets():
+    """Each collects when it is built, a quarter of a second in a process of many tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base_dataset, 'gc', SimpleNamespace(collect=lambda: 0))
+        yield
 
 
 def draw_scene(rng: np.random.Generator, ids: dict[str, int], tint: np.ndarray, size=(48, 32)):

@@ -1,7 +1,9 @@
 """Tensors and numbers are read; whatever could run is refused before it does."""
 
+import io
 import os
 import pickle
+import struct
 from collections import OrderedDict
 
 import numpy as np
@@ -13,6 +15,10 @@ from hypothesis import strategies as st
 from mlcl_mmseg.errors import InputError, MissingFileError
 from mlcl_mmseg.safe_load import read_checkpoint
 
+needs_safe_globals = pytest.mark.skipif(
+    not hasattr(torch.serialization, 'safe_globals'), reason='PyTorch 2.1 refuses NumPy scalars'
+)
+
 
 class Attack:
     def __init__(self, path):
@@ -22,11 +28,34 @@ class Attack:
         return os.mkdir, (self.path,)
 
 
+class Script(torch.nn.Module):
+    """Writes a file when it is loaded as TorchScript."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self.path = path
+        self.weight = torch.ones(1)
+
+    @torch.jit.export
+    def __getstate__(self):
+        return self.weight, self.path, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[torch.Tensor, str, bool]):
+        self.weight = torch.from_file(state[1], shared=True, size=8, dtype=torch.uint8).fill_(65)
+        self.path = state[1]
+        self.training = state[2]
+
+    def forward(self, inputs: torch.Tensor):
+        return inputs
+
+
 CONTENT = {
     'state': OrderedDict(weight=torch.arange(6.0).view(2, 3), half=torch.ones(2).bfloat16()),
     'parameter': torch.nn.Parameter(torch.ones(2)),
-    'figures': [np.float64(73.26), np.float32(0.5), np.int64(3), 1, 'text', None, True],
+    'figures': [1, 0.5, 'text', None, True],
 }
+NUMBERS = [np.float64(73.26), np.float32(0.5), np.float16(2), np.int64(3), np.bool_(True)]
 
 
 @pytest.mark.parametrize('zipped', [True, False])
@@ -43,27 +72,88 @@ def test_tensors_and_numbers(tmp_path, zipped):
 
 
 @pytest.mark.parametrize('zipped', [True, False])
-def test_code_does_not_run(tmp_path, zipped):
+@needs_safe_globals
+def test_numbers_of_numpy(tmp_path, zipped):
     path = tmp_path / 'x.pkl'
-    content = {'state': Attack(str(tmp_path / 'attacked'))}
-    torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(InputError, match=r'x\.pkl holds (posix|nt)\.mkdir, which is neither'):
-        read_checkpoint(path)
-    assert not (tmp_path / 'attacked').exists()
+    torch.save(NUMBERS, path, _use_new_zipfile_serialization=zipped)
+    found = read_checkpoint(path)
+    assert found == NUMBERS
+    assert [each.dtype for each in found] == [each.dtype for each in NUMBERS]
 
 
-def test_a_plain_pickle(tmp_path):
+def test_numbers_of_numpy_1(tmp_path):
+    """Protocol 2 as NumPy 1 and PyTorch wrote it, under the module name of then."""
     path = tmp_path / 'x.pkl'
-    path.write_bytes(pickle.dumps(Attack(str(tmp_path / 'attacked'))))
-    with pytest.raises(InputError, match=r'x\.pkl'):
+    torch.save(np.float64(73.26), path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'numpy._core.multiarray', b'numpy.core.multiarray'))
+    if hasattr(torch.serialization, 'safe_globals'):
+        assert read_checkpoint(path) == 73.26
+    else:
+        with pytest.raises(InputError, match='holds numbers of NumPy, which PyTorch 2.1'):
+            read_checkpoint(path)
+
+
+def pickled_attack(path):
+    path.write_bytes(pickle.dumps(Attack(str(path.parent / 'attacked'))))
+
+
+def saved_attack(path):
+    torch.save({'state': Attack(str(path.parent / 'attacked'))}, path)
+
+
+def legacy_attack(path):
+    content = {'state': Attack(str(path.parent / 'attacked'))}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+
+
+def script(path):
+    (path.parent / 'attacked').write_bytes(b'innocent')
+    torch.jit.script(Script(str(path.parent / 'attacked'))).save(str(path))
+    (path.parent / 'attacked').write_bytes(b'innocent')
+
+
+def script_in_disguise(path):
+    """Python's zipfile does not see the archive, PyTorch does."""
+    script(path)
+    content = bytearray(path.read_bytes())
+    end = content.rfind(b'PK\5\6')
+    content[end + 20 : end + 22] = (4).to_bytes(2, 'little')
+    path.write_bytes(content + b'PK\5\6')
+
+
+def renamed_function(path):
+    """Renames a harmless function, whose source PyTorch then dumps under that name."""
+
+    def text(value):
+        return b'X' + struct.pack('<I', len(value.encode())) + value.encode()
+
+    function = b'ctorch._utils\n_rebuild_tensor_v2\n'
+    body = b'\x80\x02' + function + b'N}(' + text('dump_patches') + b'\x88'
+    body += text('__name__') + text(str(path.parent / 'attacked')) + b'u\x86b0'
+    body += b'(' + text('module') + function + text('x') + text('evil') + b'tQ0}.'
+    file = io.BytesIO()
+    header = dict(protocol_version=1001, little_endian=True, type_sizes={})
+    for each in (0x1950A86A20F9469CFC6C, 1001, header):
+        pickle.dump(each, file, protocol=2)
+    path.write_bytes(file.getvalue() + body + pickle.dumps([], protocol=2))
+
+
+@pytest.mark.parametrize(
+    'attack',
+    [
+        *(pickled_attack, saved_attack, legacy_attack),
+        *(script, script_in_disguise, renamed_function),
+    ],
+)
+def test_nothing_runs(tmp_path, attack):
+    path = tmp_path / 'x.pkl'
+    attack(path)
+    before = {each: each.read_bytes() for each in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=r'x\.pkl (is damaged|holds)'):
         read_checkpoint(path)
-    assert not (tmp_path / 'attacked').exists()
-
-
-def test_compiled_modules_are_refused(tmp_path):
-    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / 'x.pkl')
-    with pytest.raises(InputError, match=r'x\.pkl holds TorchScript, which is neither'):
-        read_checkpoint(tmp_path / 'x.pkl')
+    assert {each: each.read_bytes() for each in tmp_path.iterdir()} == before
+    assert torch._utils._rebuild_tensor_v2.__name__ == '_rebuild_tensor_v2'
 
 
 def test_a_missing_file(tmp_path):

@@ -65,6 +65,10 @@ class DomainDataset(BaseSegDataset):
         self.role = role
         self.split = split or self.splits[role]
         self.domain = domain or self.domain
+        if not self.domain or Path(self.domain).name != self.domain:
+            raise InputError(
+                f'domain is {self.domain!r}, but it names folders: give it a name without slashes.'
+            )
         if label_map is None:
             label_map = raw_label_map(self.raw_labels, num_classes)
         wrong = {

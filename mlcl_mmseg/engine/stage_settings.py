@@ -83,7 +83,9 @@ def domains_of(config: Config) -> Iterator[tuple[str, DomainDataset]]:
         ('validation', validation.get('domains') or []),
     ):
         for domain in filter(None, domains):
-            dataset = DATASETS.build({**domain, 'role': role, 'pipeline': []})
+            # serialising is for loaders with workers
+            options = dict(role=role, pipeline=[], serialize_data=False)
+            dataset = DATASETS.build({**domain, **options})
             yield f'{role} {dataset.domain}', dataset
 
 

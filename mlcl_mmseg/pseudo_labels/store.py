@@ -1,16 +1,24 @@
 """Soft pseudo-labels on disk: one float16 array an image, one folder a generation.
 
 ``<root>/iter_<k>/<domain>/<sample name>.npy``, (C, h, w) at feature resolution. A generation is
-written under a temporary name and renamed when every process has finished, so that a folder with
-its final name is complete.
+written under a temporary name, flushed and renamed when every process has finished: a folder with
+its final name is complete. Its manifest tells what it was made with and how much it holds.
 """
 
+import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.dist import barrier, is_main_process
+
+from ..durable_files import flush_folder, full_disk_is_told, write_durably
+from ..errors import InputError, MissingFileError
+
+MANIFEST = 'manifest.json'
 
 
 class PseudoLabelGeneration:
@@ -53,18 +61,58 @@ class PseudoLabelGeneration:
             domain (str): Name of the target.
             sample_name (str): The image's path in its data set, without suffix.
             soft_pseudo_label (np.ndarray): (C, h, w), from 0 to 1.
+
+        Raises:
+            InputError: If the disk is full.
         """
         path = self.partial_folder / domain / f'{sample_name}.npy'
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, soft_pseudo_label.astype(np.float16))
+        with full_disk_is_told(path):
+            np.save(path, soft_pseudo_label.astype(np.float16))
 
-    def finish(self) -> None:
-        """Make the generation visible, once every process has written its share."""
+    def finish(self, made_with: dict[str, Any]) -> None:
+        """Make the generation visible, once every process has written its share.
+
+        Args:
+            made_with (dict[str, Any]): For the manifest, in terms of JSON.
+        """
+        os.sync()
         barrier()
         if is_main_process():
+            manifest = dict(**made_with, files=count_files(self.partial_folder))
+            text = json.dumps(manifest, indent=1) + '\n'
+            write_durably(self.partial_folder / MANIFEST, text.encode())
             shutil.rmtree(self.folder, ignore_errors=True)
             self.partial_folder.rename(self.folder)
+            flush_folder(self.root)
         barrier()
+
+    @property
+    def manifest(self) -> dict[str, Any] | None:
+        """What :meth:`finish` wrote; None if it is not there or damaged."""
+        try:
+            return json.loads((self.folder / MANIFEST).read_text())
+        except (OSError, ValueError):
+            return None
+
+    def find_damage(self) -> str | None:
+        """What is wrong with the files as they lie there, for a message; None if nothing is."""
+        if self.manifest is None:
+            return f'{self.folder} is missing or without its {MANIFEST}'
+        found = count_files(self.folder)
+        for domain, expected in self.manifest['files'].items():
+            if found.get(domain) != expected:
+                return f'{self.folder / domain} has {found.get(domain)} and should have {expected}'
+        return None
+
+
+def count_files(folder: Path) -> dict[str, dict[str, int]]:
+    """The number of files and of bytes in each domain's folder."""
+    counts = {}
+    for domain in sorted(path for path in folder.iterdir() if path.is_dir()):
+        sizes = [path.stat().st_size for path in domain.rglob('*.npy')]
+        counts[domain.name] = dict(images=len(sizes), bytes=sum(sizes))
+    return counts
 
 
 def generations(root: str | Path) -> list[PseudoLabelGeneration]:
@@ -89,5 +137,21 @@ def load_soft_pseudo_label(path: str) -> np.ndarray:
 
     Returns:
         np.ndarray: (C, h, w) float32.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        InputError: If it is damaged.
     """
-    return np.load(path).astype(np.float32)
+    remedy = 'end the run and go on with --resume, which makes pseudo-labels anew where it can'
+    if not Path(path).is_file():
+        raise MissingFileError(f'The pseudo-label {path} is missing: {remedy}.')
+    try:
+        soft_pseudo_label = np.load(path)
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f'The pseudo-label {path} is damaged ({error}): {remedy}.') from error
+    if soft_pseudo_label.ndim != 3 or soft_pseudo_label.dtype != np.float16:
+        raise InputError(
+            f'The pseudo-label {path} has {soft_pseudo_label.dtype} of shape '
+            f'{soft_pseudo_label.shape}, not probabilities of classes: {remedy}.'
+        )
+    return soft_pseudo_label.astype(np.float32)

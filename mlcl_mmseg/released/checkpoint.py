@@ -3,6 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -38,7 +39,11 @@ class ReleasedNetwork(NamedTuple):
     @property
     def num_classes(self) -> list[int]:
         """The number of classes of each classifier."""
-        return [len(value) for name, value in self.state_dict.items() if CLASSIFIER.match(name)]
+        return [
+            value.shape[0]
+            for name, value in self.state_dict.items()
+            if CLASSIFIER.match(name) and value.ndim
+        ]
 
 
 def find_network(checkpoint: Any, path: str) -> ReleasedNetwork:
@@ -67,20 +72,24 @@ def find_network(checkpoint: Any, path: str) -> ReleasedNetwork:
         )
     name = networks[0]
     state_dict = states.pop(name)
-    if not all(isinstance(value, Tensor) for value in state_dict.values()):
-        raise InputError(
-            f'{path} is damaged, its {name} does not consist of tensors: get it again.'
-        )
-    best = entries.get('best_iou')
-    iteration = entries.get('iter')
+    for key, value in state_dict.items():
+        if not (
+            isinstance(key, str) and isinstance(value, Tensor) and value.layout is torch.strided
+        ):
+            raise InputError(f'{path} is damaged, {key} of its {name} is no tensor: get it again.')
     return ReleasedNetwork(
         name,
         # as nn.DataParallel would name them
         {key.removeprefix('module.'): value for key, value in state_dict.items()},
-        None if iteration is None else int(iteration),
-        None if best is None else float(best),
+        number(entries.get('iter'), int),
+        number(entries.get('best_iou'), float),
         list(states),
     )
+
+
+def number(value: Any, kind: type) -> Any:
+    """What a checkpoint records, as a plain number; None if it is no number."""
+    return kind(value) if isinstance(value, int | float | np.number) else None
 
 
 def convert(network: ReleasedNetwork, model: MultiTargetSegmentor, config: str) -> dict:
@@ -98,23 +107,15 @@ def convert(network: ReleasedNetwork, model: MultiTargetSegmentor, config: str) 
         InputError: If the config has another backbone, stage, number of targets or classes.
     """
     check_fit(network, model, config)
-    state_dict, backbone = {}, type(model.backbone).__name__
+    state_dict, backbone, num_targets = {}, type(model.backbone).__name__, model.num_targets
     missing = dict(network.state_dict)
     for name, value in model.state_dict().items():
         if name.startswith('discriminators.'):
             continue
-        names = released_names(name, backbone, model.num_targets)
-        parts = [missing.pop(each, None) for each in names]
-        if any(part is None for part in parts):
-            raise InputError(f'The checkpoint lacks {names[0]}, which {config} needs: {REMEDY}.')
-        found = torch.cat(parts) if len(parts) > 1 else parts[0]
-        # linear layers of the released MiT are 1×1 convolutions here
-        if found.numel() != value.numel() or found.shape[:2] != value.shape[:2]:
-            raise InputError(
-                f'{names[0]} has the shape {tuple(found.shape)}, but {config} needs '
-                f'{tuple(value.shape)}: {REMEDY}.'
-            )
-        state_dict[name] = found.reshape(value.shape)
+        parts = {
+            each: missing.pop(each, None) for each in released_names(name, backbone, num_targets)
+        }
+        state_dict[name] = join(parts, value, config)
     if missing:
         raise InputError(
             f'{config} has no place for {next(iter(missing))} and {len(missing) - 1} other '
@@ -126,6 +127,40 @@ def convert(network: ReleasedNetwork, model: MultiTargetSegmentor, config: str) 
         dataset_meta=label_space(model.num_classes)._asdict(),
     )
     return dict(meta=meta, state_dict=state_dict)
+
+
+def join(parts: dict[str, Tensor | None], wanted: Tensor, config: str) -> Tensor:
+    """One tensor of ours from those that the released program has for it.
+
+    Args:
+        parts (dict[str, Tensor | None]): By released name; None where the checkpoint has none.
+        wanted (Tensor): Ours as the model has it, for its shape and type.
+        config (str): The config's file, for the message.
+
+    Returns:
+        Tensor: Of the wanted shape.
+
+    Raises:
+        InputError: If a part is missing or of another shape or type.
+    """
+    for name, part in parts.items():
+        if part is None:
+            raise InputError(f'The checkpoint lacks {name}, which {config} needs: {REMEDY}.')
+    shapes = [wanted.shape]
+    if len(parts) == 2:
+        # keys and values are twice as many as queries
+        third, rest = len(wanted) // 3, wanted.shape[1:]
+        shapes = [(third, *rest), (2 * third, *rest)]
+    for (name, part), shape in zip(parts.items(), shapes):
+        # linear layers of the released MiT are 1×1 convolutions here
+        fits = tuple(part.shape) == tuple(shape) or (*part.shape, 1, 1) == tuple(shape)
+        if not fits or part.is_floating_point() != wanted.is_floating_point():
+            raise InputError(
+                f'{name} is {part.dtype} of shape {tuple(part.shape)}, but {config} needs '
+                f'{wanted.dtype} of {tuple(shape)}: {REMEDY}.'
+            )
+    values = list(parts.values())
+    return (torch.cat(values) if len(values) > 1 else values[0]).reshape(wanted.shape)
 
 
 REMEDY = 'give the config of the same stage, targets, classes and backbone'
@@ -145,9 +180,10 @@ def check_fit(network: ReleasedNetwork, model: nn.Module, config: str) -> None:
     wanted = model.num_targets + (2 if isinstance(model, MCLSegmentor) else 0)
     found = len(network.num_classes)
     if found != wanted:
+        meaning = f', which is a warm-up for {found} targets' if found else ''
+        meaning += f' or MCL for {found - 2}' if found > 2 else ''
         raise InputError(
-            f'The checkpoint has {found} classifiers, which is a warm-up for {found} targets or '
-            f'MCL for {found - 2}, but {config} has {wanted}: {REMEDY}.'
+            f'The checkpoint has {found} classifiers{meaning}, but {config} has {wanted}: {REMEDY}.'
         )
     if set(network.num_classes) != {model.num_classes}:
         raise InputError(

@@ -26,10 +26,12 @@ def shrink(config: Config) -> Config:
     return config
 
 
-@pytest.fixture(autouse=True)
-def unformatted_configs(monkeypatch):
+@pytest.fixture(autouse=True, scope='session')
+def unformatted_configs():
     """Every checkpoint dumps the config through a formatter that takes seconds."""
-    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
+        yield
 
 
 def load_config(stage: str, work_dir: Path, max_iters: int, val_interval: int, **options) -> Config:

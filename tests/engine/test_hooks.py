@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mlcl_mmseg.datasets import MultiDomainDataset, StreamPosition
 from mlcl_mmseg.engine import PseudoLabelHook
 from mlcl_mmseg.evaluation import DomainIoUMetric
-from mlcl_mmseg.pseudo_labels import generations, load_soft_pseudo_label
+from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration, generations, load_soft_pseudo_label
 
 
 class Recorder(Hook):
@@ -213,10 +213,10 @@ class TestPseudoLabelHook:
         """Killed while the labels of iteration 2 are made: the best is loaded, labels are made."""
         generate = PseudoLabelHook.generate
 
-        def killed(hook, runner):
+        def killed(hook, runner, *args):
             if runner.iter == 2:
                 raise KeyboardInterrupt
-            return generate(hook, runner)
+            return generate(hook, runner, *args)
 
         monkeypatch.setattr(PseudoLabelHook, 'generate', killed)
         with pytest.raises(KeyboardInterrupt):
@@ -234,8 +234,35 @@ class TestPseudoLabelHook:
         config = self.config(toy_config, warmup_checkpoint, max_iters=3)
         run(config)
         shutil.rmtree(Path(config.work_dir, 'pseudo_labels/iter_2'))
-        with pytest.raises(FileNotFoundError, match=r'iter_2 is missing, the pseudo-labels to'):
+        message = r'iter_2 is missing or without its manifest.json, and the checkpoint .* is gone'
+        with pytest.raises(FileNotFoundError, match=message):
             self.resume(toy_config, warmup_checkpoint, 3)
+
+    def test_damaged_labels_are_made_anew(self, toy_config, warmup_checkpoint):
+        """With the checkpoint that made them; the network goes on with its own weights."""
+        config = self.config(toy_config, warmup_checkpoint, max_iters=3)
+        run(config)
+        generation = PseudoLabelGeneration(Path(config.work_dir, 'pseudo_labels'), 2)
+        assert generation.manifest['checkpoint'] in map(
+            str, Path(config.work_dir).glob('best_*.pth')
+        )
+        path = Path(generation.path('dusk', '0'))
+        whole = path.read_bytes()
+        path.write_bytes(whole[:100])
+        runner, recorder = self.resume(toy_config, warmup_checkpoint, 3, max_iters=4)
+        assert path.read_bytes() == whole
+        resumed = torch.load(Path(runner.work_dir, 'iter_3.pth'), weights_only=False)
+        for name, value in resumed['state_dict'].items():
+            assert torch.equal(recorder.weights[3][name], value), name
+
+    def test_damaged_labels_whose_checkpoint_is_another_now(self, toy_config, warmup_checkpoint):
+        config = self.config(toy_config, warmup_checkpoint, max_iters=3)
+        run(config)
+        generation = PseudoLabelGeneration(Path(config.work_dir, 'pseudo_labels'), 2)
+        Path(generation.path('dusk', '0')).unlink()
+        shutil.copy(warmup_checkpoint, generation.manifest['checkpoint'])
+        with pytest.raises(FileNotFoundError, match=r'dusk has .* that made these .* is gone: put'):
+            self.resume(toy_config, warmup_checkpoint, 3, max_iters=4)
 
     def test_a_new_run_does_not_take_what_an_old_one_left(self, toy_config, warmup_checkpoint):
         config = self.config(toy_config, warmup_checkpoint, max_iters=1)

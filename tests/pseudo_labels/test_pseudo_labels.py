@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.pseudo_labels import (
     PseudoLabelGeneration,
     class_thresholds,
@@ -79,7 +82,7 @@ class TestStore:
         generation.begin()
         generation.write('dusk', 'city/frame', soft)
         assert generations(tmp_path) == []
-        generation.finish()
+        generation.finish({})
         found = load_soft_pseudo_label(generation.path('dusk', 'city/frame'))
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, soft, atol=5e-4)
@@ -92,14 +95,50 @@ class TestStore:
         again = PseudoLabelGeneration(tmp_path, 0)
         again.begin()
         again.write('dusk', 'new', np.ones((2, 2, 2)))
-        again.finish()
+        again.finish({})
         with pytest.raises(FileNotFoundError):
             load_soft_pseudo_label(again.path('dusk', 'old'))
+
+    def test_what_is_damaged_is_named(self, tmp_path):
+        generation = PseudoLabelGeneration(tmp_path, 0)
+        generation.begin()
+        for name in ('a', 'city/b'):
+            generation.write('dusk', name, np.ones((2, 2, 2)))
+        generation.finish(dict(checkpoint='x.pth'))
+        assert generation.manifest['checkpoint'] == 'x.pth'
+        assert generation.find_damage() is None
+        path = Path(generation.path('dusk', 'city/b'))
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1])
+        assert "iter_0/dusk has {'images': 2, " in generation.find_damage()
+        path.unlink()
+        assert "iter_0/dusk has {'images': 1, " in generation.find_damage()
+        path.write_bytes(whole)
+        (generation.folder / 'manifest.json').write_text('{')
+        assert 'iter_0 is missing or without its manifest' in generation.find_damage()
+
+    @pytest.mark.parametrize(
+        ('content', 'message'),
+        [
+            (None, 'is missing: end the run and go on with --resume'),
+            (b'', r'is damaged \(.*\): end the run'),
+            (b'\x93NUMPY', 'is damaged'),
+            (np.ones((2, 2)), 'has float64 of shape .2, 2., not probabilities'),
+        ],
+    )
+    def test_a_damaged_file_is_named(self, tmp_path, content, message):
+        path = tmp_path / 'x.npy'
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif content is not None:
+            np.save(path, content)
+        with pytest.raises(InputError, match=f'The pseudo-label .*x.npy {message}'):
+            load_soft_pseudo_label(str(path))
 
     def test_removal(self, tmp_path):
         for iteration in (0, 200, 1000):
             generation = PseudoLabelGeneration(tmp_path, iteration)
             generation.begin()
-            generation.finish()
+            generation.finish({})
         remove_generations(tmp_path, lambda iteration: iteration == 200)
         assert [each.iteration for each in generations(tmp_path)] == [0, 1000]

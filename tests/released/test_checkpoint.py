@@ -12,14 +12,17 @@ from mlcl_mmseg.released.checkpoint import convert, find_network
 from mlcl_mmseg.released.names import released_names
 from mlcl_mmseg.safe_load import read_checkpoint
 
+RESNET = dict(type='DeepLabV2ResNet', depth=18, base_channels=8, stem_channels=8)
+MIT = dict(type='MixTransformer', embed_dims=8, num_layers=(1, 1, 1, 1))
 
-def build(kind, num_targets, num_classes=7):
+
+def build(kind, num_targets, num_classes=7, backbone='DeepLabV2ResNet'):
     extra = dict(discriminator=dict(type='DomainDiscriminator', num_classes=num_classes))
     return MODELS.build(
         dict(
             type=kind,
             targets=[f't{index}' for index in range(num_targets)],
-            backbone=dict(type='DeepLabV2ResNet', depth=18, base_channels=8, stem_channels=8),
+            backbone=RESNET if backbone == 'DeepLabV2ResNet' else MIT,
             decode_head=dict(
                 type='DeepLabV2Head', in_channels=64, channels=32, num_classes=num_classes
             ),
@@ -33,17 +36,20 @@ def model():
     return build('MCLSegmentor', 2)
 
 
-def release(model, **changes):
+def release(model, changes=()):
     """What the released program would store of a model."""
-    state = OrderedDict()
+    state, backbone = OrderedDict(), type(model.backbone).__name__
     for name, value in model.state_dict().items():
         if name.startswith('discriminators.'):
             continue
-        (released,) = released_names(name, 'DeepLabV2ResNet', model.num_targets)
-        state[released] = torch.rand(value.shape) if value.is_floating_point() else value
+        names = released_names(name, backbone, model.num_targets)
+        parts = torch.rand(value.shape) if value.is_floating_point() else value
+        third = len(value) // 3 if len(names) == 2 else 0
+        state |= zip(names, parts.split([third, 2 * third]) if third else [parts])
     state.update(changes)
     kept = OrderedDict((name, value) for name, value in state.items() if value is not None)
-    return {'ResNet18': dict(model_state=kept), 'iter': 5, 'best_iou': np.float64(61.5)}
+    name = dict(DeepLabV2ResNet='ResNet18', MixTransformer='SegFormer')[backbone]
+    return {name: dict(model_state=kept), 'iter': 5, 'best_iou': np.float64(61.5)}
 
 
 def convert_to(model, checkpoint):
@@ -91,7 +97,7 @@ def test_other_targets_or_stage(model, kind, num_targets, message):
 
 def test_warmup_for_mcl_of_as_many_classifiers(model):
     """Four classifiers both, but the ensemble's is wider."""
-    with pytest.raises(InputError, match=r'layer5_list\.3\.conv2d_list\.0\.0\.weight has the sha'):
+    with pytest.raises(InputError, match=r'layer5_list\.3\.conv2d_list\.0\.0\.weight is torch.f'):
         convert_to(model, release(build('AdversarialWarmup', 4)))
 
 
@@ -112,14 +118,47 @@ def test_other_backbone(model):
     ('changes', 'message'),
     [
         ({'conv1.weight': None}, r'lacks conv1\.weight, which c\.py needs: give the config'),
-        ({'conv1.weight': torch.zeros(1, 3, 7, 7)}, r'conv1\.weight has the shape \(1, 3, 7, 7\)'),
+        (
+            {'conv1.weight': torch.zeros(1, 3, 7, 7)},
+            r'conv1\.weight is torch.float32 of shape .1, 3',
+        ),
+        ({'conv1.weight': torch.zeros(8, 3, 49)}, r'shape \(8, 3, 49\), but c.py needs .* \(8, 3,'),
+        ({'bn1.weight': torch.zeros(8).long()}, r'bn1\.weight is torch.int64 of .*torch.float32'),
+        ({'layer5_list.0.head.1.weight': torch.tensor(1.0)}, 'has 3 classifiers, which is a warm'),
+        ({'conv1.weight': torch.eye(3).to_sparse()}, 'is damaged, conv1.weight of its ResNet18'),
+        ({7: torch.zeros(1)}, 'is damaged, 7 of its ResNet18 is no tensor'),
         ({'layer9.weight': torch.zeros(2)}, r'no place for layer9\.weight and 0 other tensors'),
-        ({'conv1.weight': 3}, r'x\.pkl is damaged, its ResNet18 does not consist of tensors'),
+        ({'conv1.weight': 3}, r'x\.pkl is damaged, conv1.weight of its ResNet18 is no tensor'),
     ],
 )
 def test_other_tensors(model, changes, message):
     with pytest.raises(InputError, match=message):
-        convert_to(model, release(model, **changes))
+        convert_to(model, release(model, changes))
+
+
+def test_figures_that_are_none(model):
+    checkpoint = {**release(model), 'iter': 'x', 'best_iou': [1]}
+    network = find_network(checkpoint, 'x.pkl')
+    assert (network.iteration, network.best_miou) == (None, None)
+
+
+def test_queries_keys_and_values():
+    """MiT's are two tensors there and one here."""
+    mit = build('MCLSegmentor', 1, backbone='MixTransformer')
+    name = 'backbone.layers.0.1.0.attn.attn.in_proj_weight'
+    query, key_value = released_names(name, 'MixTransformer', 1)
+    checkpoint = release(mit)
+    state = checkpoint['SegFormer']['model_state']
+    found = convert_to(mit, checkpoint)['state_dict'][name]
+    assert torch.equal(found, torch.cat([state[query], state[key_value]]))
+    width = len(found) // 3
+    state[query], state[key_value] = torch.ones(2 * width, width), torch.ones(width, width)
+    with pytest.raises(InputError, match=rf'attn\.q\.weight is .* of shape \({2 * width}, '):
+        convert_to(mit, checkpoint)
+    state.pop(key_value)
+    state[query] = torch.ones(width, width)
+    with pytest.raises(InputError, match=r'lacks backbone\.block1\.0\.attn\.kv\.weight'):
+        convert_to(mit, checkpoint)
 
 
 @pytest.mark.parametrize(

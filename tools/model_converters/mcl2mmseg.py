@@ -50,13 +50,17 @@ def main() -> None:
     args = parse_args()
     config = load_config(args.config, {}, None, 'none')
     check_writable(str(args.destination.parent), 'DST')
+    if args.destination.is_dir() or args.destination.resolve() == Path(args.source).resolve():
+        raise InputError(f'{args.destination} is a folder or SRC itself: give a new file as DST.')
     network = find_network(read_checkpoint(args.source), args.source)
-    checkpoint = convert(network, build_model(config), args.config)
+    model = build_model(config)
+    checkpoint = convert(network, model, args.config)
     with io.BytesIO() as content:
         torch.save(checkpoint, content)
         write_durably(args.destination, content.getvalue())
     best = '' if network.best_miou is None else f', recorded mIoU {network.best_miou:.2f}'
     print(f'{args.destination}: {network.name} of iteration {network.iteration}{best}.')
+    print(f'Its heads are taken for those of {", ".join(model.targets)}: the file does not tell.')
     if network.left_out:
         print(f'Left out, as only training needs it: {", ".join(network.left_out)}.')
 

@@ -1,5 +1,6 @@
 """Pseudo-label initialisation and refresh (method.md §4)."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, Runner, load_checkpoint
 from mmseg.registry import HOOKS
 from rich.progress import track
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ...errors import InputError, MissingFileError
@@ -109,21 +111,19 @@ class PseudoLabelHook(Hook):
         refresh.
 
         Raises:
-            MissingFileError: If a resumed run does not find its pseudo-labels.
+            MissingFileError: If the pseudo-labels of a resumed run are damaged, and what made them
+                is gone.
         """
         if runner.iter >= runner.max_iters:
             return
         # what another run left, or what came after the checkpoint that is resumed
         remove_generations(self.root, lambda iteration: iteration >= runner.iter)
         if runner.iter == 0:
-            self.use(runner, self.generate(runner))
+            self.use(runner, self.generate(runner, runner._load_from))
         elif not self.is_due(runner):
             generation = PseudoLabelGeneration(self.root, runner.iter - runner.iter % self.interval)
-            if not generation.folder.is_dir():
-                raise MissingFileError(
-                    f'{generation.folder} is missing, the pseudo-labels to resume iteration '
-                    f'{runner.iter} with: put the folder back or start anew.'
-                )
+            if damage := generation.find_damage():
+                self.regenerate(runner, generation, damage)
             self.use(runner, generation)
 
     def is_due(self, runner: Runner) -> bool:
@@ -138,7 +138,31 @@ class PseudoLabelHook(Hook):
         best = runner.message_hub.get_info('best_ckpt')
         runner.logger.info(f'Pseudo-label refresh with {best}.')
         load_checkpoint(segmentor_of(runner), best, map_location='cpu', strict=True)
-        self.use(runner, self.generate(runner))
+        self.use(runner, self.generate(runner, best))
+
+    def regenerate(self, runner: Runner, generation: PseudoLabelGeneration, damage: str) -> None:
+        """Make a generation again with the checkpoint that made it.
+
+        Raises:
+            MissingFileError: If that is gone or another by now.
+        """
+        manifest = generation.manifest or {}
+        path = Path(manifest.get('checkpoint', ''))
+        places = [place for place in (path, Path(runner.work_dir, path.name)) if place.is_file()]
+        segmentor = segmentor_of(runner)
+        weights = {name: value.clone() for name, value in segmentor.state_dict().items()}
+        if places:
+            segmentor.needed_parts = WARMUP_PARTS
+            load_checkpoint(segmentor, str(places[0]), map_location='cpu')
+        if not places or weights_digest(segmentor) != manifest['weights']:
+            raise MissingFileError(
+                f'{damage}, and the checkpoint that made these pseudo-labels '
+                f'({manifest.get("checkpoint", "unknown")}) is gone: put the files back or start '
+                'anew.'
+            )
+        runner.logger.info(f'{damage}: made anew with {places[0]}.')
+        self.generate(runner, manifest['checkpoint'], generation.iteration)
+        segmentor.load_state_dict(weights)
 
     def use(self, runner: Runner, generation: PseudoLabelGeneration) -> None:
         """Let the loader go on with this generation, from the iteration that comes next."""
@@ -146,27 +170,42 @@ class PseudoLabelHook(Hook):
         runner.train_loop.restart_loader()
 
     @torch.no_grad()
-    def generate(self, runner: Runner) -> PseudoLabelGeneration:
+    def generate(
+        self, runner: Runner, checkpoint: str, iteration: int | None = None
+    ) -> PseudoLabelGeneration:
         """Run the network in eval mode over this process's share of the targets' images.
 
+        Args:
+            runner (Runner): The runner.
+            checkpoint (str): Where the network's weights come from, for the manifest.
+            iteration (int, optional): Of the generation; that of the training by default.
+
         Returns:
-            PseudoLabelGeneration: The complete generation of this iteration.
+            PseudoLabelGeneration: The complete generation.
         """
-        generation = PseudoLabelGeneration(self.root, runner.iter)
+        iteration = runner.iter if iteration is None else iteration
+        generation = PseudoLabelGeneration(self.root, iteration)
         generation.begin()
         segmentor = segmentor_of(runner)
         was_training = segmentor.training
         segmentor.eval()
         for index, domain in enumerate(runner.train_loop.dataloader.dataset.targets):
             loader = self.build_loader(TargetImages(domain, self.pipeline))
-            title = f'Pseudo-labels {domain.domain} after iteration {runner.iter}'
+            title = f'Pseudo-labels {domain.domain} after iteration {iteration}'
             for batch in track(loader, title, disable=not is_main_process()):
                 batch = segmentor.data_preprocessor(batch, False)
                 soft = segmentor.soft_pseudo_label(batch['inputs'], index).cpu().numpy()
                 for sample, each in zip(batch['data_samples'], soft):
                     generation.write(domain.domain, sample.sample_name, each)
         segmentor.train(was_training)
-        generation.finish()
+        generation.finish(
+            dict(
+                iteration=iteration,
+                checkpoint=checkpoint,
+                weights=weights_digest(segmentor),
+                pipeline=repr(self.pipeline),
+            )
+        )
         # the one before stays: the run may be resumed from a checkpoint of its time
         kept = {each.iteration for each in generations(self.root)[-2:]}
         remove_generations(self.root, lambda iteration: iteration not in kept)
@@ -202,6 +241,15 @@ class TargetImages(Dataset):
     def __getitem__(self, index: int) -> dict:
         """``dict(inputs=Tensor, data_samples=SegDataSample)``."""
         return self.domain.run_pipeline(self.pipeline, self.domain.get_data_info(index))
+
+
+def weights_digest(segmentor: nn.Module) -> str:
+    """A digest of the weights that make pseudo-labels: those of the backbone and domain heads."""
+    digest = hashlib.sha256()
+    for name, value in segmentor.state_dict().items():
+        if name.startswith(WARMUP_PARTS):
+            digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def is_training(runner: Runner) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.models import get_model_weights
 
 from ...errors import InputError, MissingFileError
+from ...safe_load import read_checkpoint
 
 TORCHVISION = 'torchvision://'
 
@@ -86,6 +87,7 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
 
     Raises:
         MissingFileError: If the file is missing or the network does not give the weights.
+        InputError: If the file is damaged or holds something else.
     """
     url = checkpoint
     if checkpoint.startswith(TORCHVISION):
@@ -103,7 +105,7 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
                 'where MCL trains its warm-up first.'
             ) from error
     elif Path(checkpoint).is_file():
-        state_dict = torch.load(checkpoint, map_location='cpu', weights_only=True)
+        state_dict = read_checkpoint(checkpoint)
     else:
         raise MissingFileError(
             f'The ImageNet weights {checkpoint} do not exist: correct '
