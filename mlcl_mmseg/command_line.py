@@ -91,7 +91,7 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
     Raises:
         InputError: If an option's first key is none of the config's settings, or a value has a
             wrong type.
-        MissingFileError: If the config or the checkpoint that it names is not there.
+        MissingFileError: If the config is not there.
     """
     if not Path(path).is_file():
         raise MissingFileError(f'The config {path} does not exist: give a file of configs/.')
@@ -116,7 +116,6 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
         if (config.get(name) or {}).get('num_workers') == 0:
             # PyTorch takes True with workers only
             config[name].persistent_workers = False
-    check_checkpoint(config.get('load_from'))
     if work_dir is not None:
         config.work_dir = work_dir
     elif config.get('work_dir') is None:
@@ -136,18 +135,6 @@ def check_setting(key: str, config: Config) -> None:
         known = difflib.get_close_matches(first, [*config, *OPTIONAL_SETTINGS], n=1)
         hint = f', did you mean {known[0]}?' if known else '.'
         raise InputError(f'--cfg-options: {key} is no setting of {config.filename}{hint}')
-
-
-def check_checkpoint(path: str | None) -> None:
-    """Refuse a local checkpoint that is not there.
-
-    Raises:
-        MissingFileError: If so.
-    """
-    if path is not None and '://' not in path and not Path(path).is_file():
-        raise MissingFileError(
-            f'The checkpoint {path} does not exist: give an iter_*.pth or best_*.pth.'
-        )
 
 
 def check_writable(folder: str, option: str) -> None:

@@ -1,7 +1,6 @@
 """What the tools share."""
 
 import pytest
-import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mlcl_mmseg.command_line import check_writable, end_with_sentence, load_config
@@ -49,15 +48,6 @@ def test_the_default_work_dir(tmp_path, monkeypatch):
 def test_a_config_that_is_not_there():
     with pytest.raises(InputError, match='The config nowhere.py does not exist'):
         load_config('nowhere.py', {}, None, 'none')
-
-
-def test_a_checkpoint_that_is_not_there(tmp_path):
-    path = tmp_path / 'config.py'
-    path.write_text(f'load_from = "{tmp_path / "x.pth"}"')
-    with pytest.raises(InputError, match='x.pth does not exist: give an iter_'):
-        load_config(str(path), {}, None, 'none')
-    torch.save({}, tmp_path / 'x.pth')
-    assert load_config(str(path), {}, None, 'none').load_from == str(tmp_path / 'x.pth')
 
 
 def test_without_workers_none_persists(tmp_path):

@@ -6,12 +6,12 @@ from mmengine.runner import Runner
 
 from mlcl_mmseg.command_line import (
     add_common_arguments,
-    check_checkpoint,
     check_writable,
     end_with_sentence,
     load_config,
     start_processes,
 )
+from mlcl_mmseg.engine.stages import check_checkpoint
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,6 +1,7 @@
 """What decides the outcome of a stage, so that no stage is taken for one of other settings."""
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,27 +14,17 @@ from mmseg.registry import DATASETS
 from ..datasets.domain import DomainDataset
 from ..errors import InputError
 
+UNKNOWN = 'a file that is not there'
 # parts of a config that decide which weights a stage ends with
 DECISIVE = (
-    'model',
-    'train_dataloader',
-    'val_dataloader',
-    'val_evaluator',
-    'val_cfg',
-    'optim_wrapper',
-    'param_scheduler',
-    'train_cfg',
-    'randomness',
-    'custom_hooks',
-    'auto_scale_lr',
+    *('model', 'train_dataloader', 'val_evaluator', 'val_cfg', 'optim_wrapper', 'param_scheduler'),
+    *('train_cfg', 'randomness', 'custom_hooks', 'auto_scale_lr', 'sync_bn'),
 )
 # what does not, in these; where the data lie is told by the files found there
 INDIFFERENT = (
-    *('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor'),
-    *('visualizer', 'checkpoint'),
+    *('data_root', 'image_dir', 'label_dir', 'num_workers', 'persistent_workers', 'pin_memory'),
+    *('prefetch_factor', 'timeout', 'worker_init_fn', 'visualizer', 'checkpoint'),
 )
-# files whose sizes are looked at in each domain
-SIZED_FILES = 32
 
 
 def decisive_settings(config: Config, is_first: bool = True) -> dict[str, Any]:
@@ -58,6 +49,10 @@ def decisive_settings(config: Config, is_first: bool = True) -> dict[str, Any]:
             }
         if isinstance(value, list | tuple):
             return [keep(each) for each in value]
+        if isinstance(value, set | frozenset):
+            return sorted(map(keep, value), key=str)
+        if callable(value):
+            return f'{value.__module__}.{getattr(value, "__qualname__", type(value).__name__)}'
         return value
 
     settings = keep({key: config.get(key) for key in DECISIVE})
@@ -68,9 +63,13 @@ def decisive_settings(config: Config, is_first: bool = True) -> dict[str, Any]:
     settings['best_checkpoint'] = keep(
         {key: checkpoint_hook.get(key) for key in ('save_best', 'rule')}
     )
-    settings['load_from'] = config.get('load_from') if is_first else 'the stage before'
+    # of the validation, only what is compared with what: its loader may be any
+    validation = (config.get('val_dataloader') or {}).get('dataset', {})
+    settings['val_pipeline'] = keep(validation.get('pipeline'))
+    if config.get('load_from') is not None and is_first:
+        settings['load_from'] = describe_file(config.load_from)
     settings['data'] = {name: describe_files(domain) for name, domain in domains_of(config)}
-    return json.loads(json.dumps(keep(settings), default=str))
+    return json.loads(json.dumps(keep(settings)))
 
 
 def domains_of(config: Config) -> Iterator[tuple[str, DomainDataset]]:
@@ -90,14 +89,33 @@ def domains_of(config: Config) -> Iterator[tuple[str, DomainDataset]]:
 
 
 def describe_files(domain: DomainDataset) -> str:
-    """The number of a domain's images, and a digest of their names and of some sizes."""
+    """The number of a domain's images, and a digest of their names, sizes and labels' sizes."""
     digest = hashlib.sha256()
     for number in range(len(domain)):
         data_info = domain.get_data_info(number)
-        digest.update(data_info['sample_name'].encode())
-        if number < SIZED_FILES:
-            digest.update(str(Path(data_info['img_path']).stat().st_size).encode())
+        paths = [data_info['img_path'], *filter(None, [data_info.get('seg_map_path')])]
+        digest.update(f'{data_info["sample_name"]} {[*map(file_size, paths)]}'.encode())
     return f'{len(domain)} images ({digest.hexdigest()[:8]})'
+
+
+def file_size(path: str) -> int | None:
+    """In bytes; None of a broken link, which the check of the data names."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return None
+
+
+def describe_file(path: str) -> str:
+    """A file's size and a digest of its last mebibyte, wherever it lies; UNKNOWN if it is gone."""
+    if '://' in path:
+        return path
+    if not Path(path).is_file():
+        return UNKNOWN
+    with open(path, 'rb') as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - 2**20))
+        return f'{size} bytes ({hashlib.sha256(file.read()).hexdigest()[:8]})'
 
 
 def check_same_settings(found: dict, wanted: dict, state: str, remedy: str) -> None:
@@ -112,6 +130,9 @@ def check_same_settings(found: dict, wanted: dict, state: str, remedy: str) -> N
     Raises:
         InputError: If they differ; the message has the first difference.
     """
+    if wanted.get('load_from') == UNKNOWN:
+        # a run that goes on does not read what it once started from
+        wanted = {**wanted, 'load_from': found.get('load_from')}
     if found != wanted:
         raise InputError(
             f'{state} with other settings ({first_difference(found, wanted)}): {remedy}.'

@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ..durable_files import locked_folder, write_durably
-from ..errors import InputError
+from ..errors import InputError, MissingFileError
 from .stage_settings import check_same_settings, decisive_settings
 
 # written when a stage starts, and when it is complete
@@ -70,6 +70,7 @@ def train_locked_stages(configs: Sequence[Config], resume: bool) -> None:
             warn_of_schedule(config)
             if number > 0:
                 config.load_from = best_checkpoint(configs[number - 1])
+            check_checkpoint(config.get('load_from'))
             config.resume = False
             set_aside(configs[number:])
             announce(f'{title}, starts from {config.load_from or "the initial weights"}.')
@@ -242,6 +243,18 @@ def best_checkpoint(config: Config) -> str:
             f'--cfg-options load_from=FILE, or remove {COMPLETE} to train it again.'
         )
     return str(best)
+
+
+def check_checkpoint(path: str | None) -> None:
+    """Refuse a local checkpoint that is not there.
+
+    Raises:
+        MissingFileError: If so.
+    """
+    if path is not None and '://' not in path and not Path(path).is_file():
+        raise MissingFileError(
+            f'The checkpoint {path} does not exist: give an iter_*.pth or best_*.pth.'
+        )
 
 
 def set_aside(configs: Sequence[Config]) -> None:

@@ -11,6 +11,8 @@ from mmengine.config import Config
 from ..errors import InputError
 
 BACKBONES = dict(DeepLabV2ResNet='resnet101', DeepLabV2VGG='vgg16', MixTransformer='mit_b5')
+# settings of a backbone that leave its shape as it is
+SAME_NETWORK = ('type', 'init_cfg', 'norm_cfg', 'norm_eval', 'drop_path_rate')
 TITLES = dict(resnet101='ResNet-101', vgg16='VGG-16', mit_b5='MiT-B5')
 NAMES = dict(gta5='GTA5', cityscapes='Cityscapes', mapillary='Mapillary', idd='IDD')
 
@@ -66,16 +68,41 @@ def setting_of(config: Config) -> str:
         source=config.train_dataloader.dataset.source.domain,
         targets=list(config.model.targets),
         classes=config.model.decode_head.num_classes,
-        backbone=BACKBONES.get(config.model.backbone.type),
+        backbone=backbone_of(config),
     )
     for setting, figures in published_results().items():
-        if wanted == {key: figures[key] for key in wanted}:
+        size = working_size(figures)
+        if wanted == {key: figures[key] for key in wanted} and size == evaluated_size(config):
             return setting
     raise InputError(
         f'The authors published no {wanted["source"]} to {", ".join(wanted["targets"])} with '
-        f'{wanted["classes"]} classes and {config.model.backbone.type}: choose one of '
-        f'{", ".join(published_results())} with --setting.'
+        f'{wanted["classes"]} classes, {wanted["backbone"]}, evaluated at '
+        f'{evaluated_size(config)}: choose one of {", ".join(published_results())} with '
+        '--setting to compare all the same.'
     )
+
+
+def backbone_of(config: Config) -> str:
+    """The backbone of a config by the authors' name, if it is of their size."""
+    backbone = config.model.backbone
+    size = {key: value for key, value in backbone.items() if key not in SAME_NETWORK}
+    known = backbone.type in BACKBONES and size in ({}, dict(depth=101))
+    return BACKBONES[backbone.type] if known else f'another {backbone.type}'
+
+
+def working_size(figures: dict) -> tuple[int, int]:
+    """The (width, height) at which the authors evaluate a setting."""
+    if figures['classes'] == 19:
+        return 1024, 512
+    return (960, 480) if figures['backbone'] == 'mit_b5' else (640, 320)
+
+
+def evaluated_size(config: Config) -> tuple[int, int] | str:
+    """The (width, height) at which a config is validated."""
+    steps = {step.type: step for step in config.val_dataloader.dataset.pipeline}
+    if list(steps).index('LoadRawLabel') > list(steps).index('Resize'):
+        return 'full label resolution'
+    return tuple(steps['Resize'].scale)
 
 
 def compare(

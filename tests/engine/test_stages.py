@@ -166,10 +166,14 @@ OTHER_SETTINGS = [
         dict(optim_wrapper=dict(optimizer=dict(betas=(0.9, 0.9)))),
         'optim_wrapper.optimizer.betas.1 was 0.99, is now 0.9',
     ),
-    (dict(load_from='x.pth'), "load_from was None, is now 'x.pth'"),
+    (dict(load_from=__file__), 'load_from was None, is now .* bytes '),
+    (dict(sync_bn='torch'), "sync_bn was None, is now 'torch'"),
     (dict(auto_scale_lr=dict(enable=True)), 'auto_scale_lr was None, is now {.enable.: True}'),
     (dict(model=dict(backbone=dict(init_cfg=None))), "init_cfg was {'type': 'Pretrained'}, is now"),
-    (dict(val_dataloader=dict(batch_size=3)), 'val_dataloader was None, is now {.batch_size.: 3}'),
+    (
+        dict(val_dataloader=dict(dataset=dict(pipeline=[dict(type='Resize')]))),
+        "val_pipeline was None, is now .{'type': 'Resize'}.",
+    ),
     (
         dict(default_hooks=dict(checkpoint=dict(rule='less'))),
         "best_checkpoint.rule was None, is now 'less'",
@@ -201,9 +205,45 @@ def test_mcl_with_other_settings_is_not_resumed(configs, trained):
 def test_what_changes_no_weights_is_no_other_setting(configs, trained):
     train_stages(configs[:1], resume=False)
     configs[0].train_dataloader.merge(dict(num_workers=8, persistent_workers=False))
+    configs[0].val_dataloader = dict(batch_size=3)
     configs[0].model.merge(dict(neck=None, backbone=dict(init_cfg=dict(checkpoint='a file'))))
     train_stages(configs, resume=False)
     assert len(trained) == 2
+
+
+def test_objects_and_sets_are_told_alike_by_every_launch(configs):
+    """Neither an address nor the order of a set, which differ from one process to the next."""
+    configs[0].train_dataloader.collate_fn = test_other_data_are_other_settings
+    configs[0].model.names = {'c', 'a', 'b'}
+    settings = stages.decisive_settings(configs[0])
+    assert settings['train_dataloader']['collate_fn'] == (
+        f'{__name__}.test_other_data_are_other_settings'
+    )
+    assert settings['model']['names'] == ['a', 'b', 'c']
+
+
+def test_the_start_of_a_run_may_be_gone_when_it_goes_on(configs, trained, tmp_path):
+    start = tmp_path / 'start.pth'
+    start.write_bytes(b'weights')
+    configs[1].load_from = str(start)
+    leave_checkpoint(configs[1], stages.decisive_settings(configs[1]))
+    start.rename(tmp_path / 'moved.pth')
+    train_stages(configs[1:], resume=True)
+    configs[1].load_from = str(tmp_path / 'moved.pth')
+    leave_checkpoint(configs[1], stages.decisive_settings(configs[1]))
+    Path(configs[1].work_dir, COMPLETE).unlink()
+    train_stages(configs[1:], resume=True)
+    assert [resume for *_, resume in trained] == [True, True]
+    (tmp_path / 'moved.pth').write_bytes(b'another')
+    configs[1].load_from = str(tmp_path / 'moved.pth')
+    with pytest.raises(InputError, match=r'load_from was .7 bytes .*, is now .7 bytes '):
+        train_stages(configs[1:], resume=True)
+
+
+def test_a_checkpoint_to_start_from_that_is_not_there(configs, trained):
+    configs[1].load_from = 'none.pth'
+    with pytest.raises(InputError, match='The checkpoint none.pth does not exist: give an iter_'):
+        train_stages(configs[1:], resume=False)
 
 
 def test_other_data_are_other_settings(configs, trained, tmp_path):

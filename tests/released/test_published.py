@@ -34,6 +34,29 @@ def test_configs_have_the_names_of_the_settings(path):
             setting_of(config)
 
 
+@pytest.mark.parametrize(
+    ('config', 'options'),
+    [
+        ('demo/mlcl', {}),
+        ('mlcl/g2ci', {'model.backbone.depth': 50}),
+        ('mlcl/g2ci_segformer', {'model.backbone.embed_dims': 32}),
+        ('mlcl/g2ci', {'val_dataloader.dataset.pipeline.2.scale': (320, 160)}),
+    ],
+)
+def test_other_networks_and_sizes_are_not_theirs(config, options):
+    config = Config.fromfile(ROOT / f'configs/{config}.py')
+    config.merge_from_dict(options)
+    with pytest.raises(InputError, match='The authors published no gta5 to '):
+        setting_of(config)
+
+
+def test_full_label_resolution_is_not_theirs():
+    config = Config.fromfile(ROOT / 'configs/mlcl/g2ci.py')
+    config.val_dataloader.dataset.pipeline = config.pipelines.test_full_resolution
+    with pytest.raises(InputError, match='evaluated at full label resolution: choose one of'):
+        setting_of(config)
+
+
 def test_every_published_setting_has_configs():
     names = {path.stem for path in (ROOT / 'configs/mlcl').glob('*.py')}
     assert set(published_results()) == {*read('curves'), 'c2mi_19'}

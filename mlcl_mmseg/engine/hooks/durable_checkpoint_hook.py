@@ -21,8 +21,8 @@ class DurableCheckpointHook(CheckpointHook):
         **kwargs: Those of :class:`mmengine.hooks.CheckpointHook`.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **{'backend_args': dict(backend='durable'), **kwargs})
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**{'backend_args': dict(backend='durable'), **kwargs})
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         with self.removals_last():
