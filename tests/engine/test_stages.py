@@ -361,6 +361,7 @@ def test_killed_in_the_last_validation(toy_config, tmp_path, monkeypatch):
     shutil.move(tmp_path / 'warmup', tmp_path / 'moved')
     config = toy_config('warmup', 2, 2)
     config.work_dir = str(tmp_path / 'moved')
+    config.experiment_name += '_again'
     train_stages([config], resume=True)
     marker = stages.read_json(config, COMPLETE)
     assert marker['best_checkpoint'] == 'best_mIoU_iter_2.pth'
