@@ -3,6 +3,7 @@ from .hooks import (
     DataCheckHook,
     DiscriminatorHook,
     DurableCheckpointHook,
+    FiniteLossHook,
     PseudoLabelHook,
     ResumeHook,
 )
@@ -15,6 +16,7 @@ __all__ = [
     'DataCheckHook',
     'DiscriminatorHook',
     'DurableCheckpointHook',
+    'FiniteLossHook',
     'MultiTargetDistributedDataParallel',
     'MultiTargetOptimWrapperConstructor',
     'PseudoLabelHook',

@@ -7,6 +7,8 @@ from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
 
+from ..models.segmentors.train_step import train_step
+
 
 # MMEngine's own registry: Runner looks wrappers up there and nowhere else
 @MODEL_WRAPPERS.register_module()
@@ -32,7 +34,7 @@ class MultiTargetDistributedDataParallel(MMDistributedDataParallel):
         """Forward, backward and update of the network."""
         if isinstance(optim_wrapper, OptimWrapperDict):
             optim_wrapper = optim_wrapper['network']
-        return super().train_step(data, optim_wrapper)
+        return train_step(self, data, optim_wrapper, self.module.turns)
 
 
 def segmentor_of(runner: Runner) -> nn.Module:

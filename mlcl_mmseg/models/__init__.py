@@ -3,6 +3,7 @@ from .data_preprocessor import MultiDomainDataPreprocessor
 from .decode_heads import DeepLabV2Head
 from .discriminators import DiscriminatorBank, DomainDiscriminator
 from .necks import ConcatenationNeck
+from .norms import GlobalBatchNorm
 from .segmentors import AdversarialWarmup, MCLSegmentor, MultiTargetSegmentor, SourceOnly
 from .style import ReinhardTransfer
 
@@ -14,6 +15,7 @@ __all__ = [
     'DeepLabV2VGG',
     'DiscriminatorBank',
     'DomainDiscriminator',
+    'GlobalBatchNorm',
     'MCLSegmentor',
     'MixTransformer',
     'MultiDomainDataPreprocessor',

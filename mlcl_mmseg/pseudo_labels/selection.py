@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..datasets.label_spaces import IGNORE_INDEX
+from ..global_batch import gather_shares
 
 
 def normalised_entropy(probability: Tensor) -> Tensor:
@@ -50,7 +51,11 @@ def class_thresholds(entropy: Tensor, hard: Tensor, num_classes: int, quantile: 
 
 
 def select_pseudo_label(
-    soft: Tensor, quantile: float = 0.5, entropy_floor: float = 0.25, scale: float = 0.25
+    soft: Tensor,
+    quantile: float = 0.5,
+    entropy_floor: float = 0.25,
+    scale: float = 0.25,
+    global_batch: bool = False,
 ) -> Tensor:
     """Keep each class's certain pixels as hard pseudo-labels on the label grid.
 
@@ -61,6 +66,7 @@ def select_pseudo_label(
         quantile (float): Which share of a class's pixels τ_c keeps.
         entropy_floor (float): A pixel more certain than this is always kept.
         scale (float): Size of the label grid relative to the crop.
+        global_batch (bool): Whether τ_c is that of the pixels of all processes.
 
     Returns:
         Tensor: (B, H·scale, W·scale) int64 class indices, 255 = ignore.
@@ -68,6 +74,7 @@ def select_pseudo_label(
     size = int(soft.shape[2] * scale), int(soft.shape[3] * scale)
     soft = F.interpolate(soft, size=size, mode='bilinear', align_corners=True)
     entropy, hard = normalised_entropy(soft), soft.argmax(dim=1)
-    threshold = class_thresholds(entropy, hard, soft.shape[1], quantile)
+    every = (gather_shares(entropy), gather_shares(hard)) if global_batch else (entropy, hard)
+    threshold = class_thresholds(*every, soft.shape[1], quantile)
     kept = entropy < threshold.clamp(min=entropy_floor)[hard]
     return hard.where(kept, IGNORE_INDEX)

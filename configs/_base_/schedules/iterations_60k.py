@@ -18,6 +18,7 @@ default_hooks = dict(
     ),
     data_check=dict(type='DataCheckHook'),
     resume=dict(type='ResumeHook'),
+    finite_loss=dict(type='FiniteLossHook'),
     buffers=dict(type='BroadcastBuffersHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),

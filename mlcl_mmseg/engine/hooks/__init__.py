@@ -2,6 +2,7 @@ from .broadcast_buffers_hook import BroadcastBuffersHook
 from .data_check_hook import DataCheckHook
 from .discriminator_hook import DiscriminatorHook
 from .durable_checkpoint_hook import DurableCheckpointHook
+from .finite_loss_hook import FiniteLossHook
 from .pseudo_label_hook import PseudoLabelHook
 from .resume_hook import ResumeHook
 
@@ -10,6 +11,7 @@ __all__ = [
     'DataCheckHook',
     'DiscriminatorHook',
     'DurableCheckpointHook',
+    'FiniteLossHook',
     'PseudoLabelHook',
     'ResumeHook',
 ]

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ...errors import InputError
+from ...global_batch import mean_figures
 from ...models.losses.adversarial import SOURCE, TARGET, gan_loss
 from ...models.segmentors.adversarial_warmup import DISCRIMINATORS
 from ..model_wrapper import segmentor_of
@@ -53,16 +54,20 @@ class DiscriminatorHook(Hook):
                 + gan_loss(target, TARGET, self.segmentor.gan)
                 for source, target in logits
             ]
-        optim_wrapper.update_params(sum(losses))
+        figures = {}
+        for domain, loss, (source, target) in zip(self.segmentor.targets, losses, logits):
+            figures[f'train/warmup/loss_discriminator/{domain}'] = loss.detach()
+            figures[f'train/warmup/discriminator_accuracy/{domain}'] = accuracy(
+                source, target, self.segmentor.gan
+            )
+        figures = mean_figures(figures)
+        # where the network's loss was not finite, neither are the maps that it left
+        if all(torch.isfinite(value) for value in figures.values()):
+            optim_wrapper.update_params(sum(losses))
         self.bank.requires_grad_(False)
         self.segmentor.self_information_maps = None
-        for domain, loss, (source, target) in zip(self.segmentor.targets, losses, logits):
-            log = runner.message_hub.update_scalar
-            log(f'train/warmup/loss_discriminator/{domain}', loss.detach())
-            log(
-                f'train/warmup/discriminator_accuracy/{domain}',
-                accuracy(source, target, self.segmentor.gan),
-            )
+        for name, value in figures.items():
+            runner.message_hub.update_scalar(name, value)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to resume from a checkpoint without discriminators.

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import torch.nn.functional as F
+from mmengine.dist import get_world_size
 from torch import Tensor
 
 from ...datasets.label_spaces import IGNORE_INDEX
+from ...global_batch import sum_of_shares
 from .precision import full_precision
 
 
@@ -38,16 +40,35 @@ def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     )
 
 
-def source_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+def source_cross_entropy(logits: Tensor, label: Tensor, global_batch: bool = False) -> Tensor:
     """Mean cross-entropy over the pixels that are not ignored; 0 if all are.
 
     Args:
         logits (Tensor): (B, C, h, w), resized to the label bilinearly with aligned corners.
         label (Tensor): (B, H, W) int64 class indices, 255 = ignore.
+        global_batch (bool): Whether the mean is that over the shares of all processes.
 
     Returns:
         Tensor: A scalar.
     """
     logits = resize_logits(logits, label.shape[1:])
     count = (label != IGNORE_INDEX).sum()
-    return pixel_cross_entropy(logits, label).sum() / count.clamp(min=1)
+    loss = pixel_cross_entropy(logits, label).sum()
+    return divide_by_count(loss, count, global_batch)
+
+
+def divide_by_count(total: Tensor, count: Tensor, global_batch: bool) -> Tensor:
+    """A sum over pixels as their mean; 0 if there are none.
+
+    Args:
+        total (Tensor): A scalar, of this process's share of the batch.
+        count (Tensor): The number of pixels of this share.
+        global_batch (bool): Whether to divide so that the mean of this over the processes is the
+            mean over all pixels of the batch.
+
+    Returns:
+        Tensor: A scalar.
+    """
+    if not global_batch:
+        return total / count.clamp(min=1)
+    return total / sum_of_shares(count).clamp(min=1) * get_world_size()

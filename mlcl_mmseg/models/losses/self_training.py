@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...global_batch import sum_of_shares
+from .cross_entropy import divide_by_count
 from .precision import full_precision
 
 
@@ -31,7 +33,9 @@ def agreement_weight(own: Tensor, others: Sequence[Tensor], gamma: float) -> Ten
         return torch.exp(-gamma * torch.stack(divergences)).mean(dim=0)
 
 
-def masked_mean(loss: Tensor, kept: Tensor, cross_sample_mask: bool) -> Tensor:
+def masked_mean(
+    loss: Tensor, kept: Tensor, cross_sample_mask: bool, global_batch: bool = False
+) -> Tensor:
     """Reduce a per-pixel loss over the kept pixels; 0 if none is kept (method.md §6-Q1, Q7).
 
     Args:
@@ -39,13 +43,18 @@ def masked_mean(loss: Tensor, kept: Tensor, cross_sample_mask: bool) -> Tensor:
         kept (Tensor): (B, h, w) bool.
         cross_sample_mask (bool): Count every sample's loss under every sample's mask, as the
             released program does: up to B times the plain masked mean.
+        global_batch (bool): Whether masks and mean are those of the shares of all processes.
 
     Returns:
         Tensor: A scalar.
     """
     kept = kept.to(loss.dtype)
-    total = (loss.sum(0) * kept.sum(0)).sum() if cross_sample_mask else (loss * kept).sum()
-    return total / kept.sum().clamp(min=1)
+    if cross_sample_mask:
+        masks = sum_of_shares(kept.sum(0)) if global_batch else kept.sum(0)
+        total = (loss.sum(0) * masks).sum()
+    else:
+        total = (loss * kept).sum()
+    return divide_by_count(total, kept.sum(), global_batch)
 
 
 def distillation(student: Tensor, teacher: Tensor) -> Tensor:

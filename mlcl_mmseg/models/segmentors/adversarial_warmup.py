@@ -104,7 +104,9 @@ class AdversarialWarmup(MultiTargetSegmentor):
         source_maps, target_maps = [], []
         for domain, head in zip(self.targets, self.domain_heads):
             logits = head(features)
-            losses[f'warmup/loss_source/{domain}'] = source_cross_entropy(logits, source['label'])
+            losses[f'warmup/loss_source/{domain}'] = source_cross_entropy(
+                logits, source['label'], self.global_batch
+            )
             source_maps.append(self_information(logits.detach(), size))
 
         for index, (domain, target) in enumerate(zip(self.targets, inputs['targets'])):

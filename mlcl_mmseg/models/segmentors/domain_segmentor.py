@@ -1,16 +1,37 @@
 """An encoder-decoder whose predictions have the size that they are compared at."""
 
+from collections.abc import Sequence
+
+from mmengine.optim import OptimWrapper
 from mmseg.models import EncoderDecoder
 from torch import Tensor
 
 from ...errors import InputError
+from .train_step import train_step
 
 
 class DomainSegmentor(EncoderDecoder):
-    """:class:`mmseg.models.EncoderDecoder`, evaluated at the size of the loaded label."""
+    """:class:`mmseg.models.EncoderDecoder`, evaluated at the size of the loaded label.
 
+    Args:
+        *args: Those of :class:`mmseg.models.EncoderDecoder`.
+        global_batch (bool): Whether thresholds, masks and normalisers of the losses are those of
+            the whole batch where processes share it; False: those of each process.
+        **kwargs: Those of :class:`mmseg.models.EncoderDecoder`.
+    """
+
+    # the parts of the loss that have a backward pass of their own; None is the whole
+    turns: Sequence[str | None] = (None,)
     # how the names of tensors begin that every checkpoint has to hold
     needed_parts: tuple[str, ...] = ('backbone.', 'decode_head.')
+
+    def __init__(self, *args, global_batch: bool = True, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.global_batch = global_batch
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One step, see :func:`train_step`."""
+        return train_step(self, data, optim_wrapper, self.turns)
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Predict, at the size of the label where there is one, else at the image's own size.

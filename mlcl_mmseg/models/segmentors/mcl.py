@@ -7,6 +7,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...datasets.label_spaces import IGNORE_INDEX
+from ...errors import InputError
 from ...pseudo_labels import select_pseudo_label, warp_pseudo_label
 from ..losses import (
     agreement_weight,
@@ -18,6 +19,10 @@ from ..losses import (
     source_cross_entropy,
 )
 from .multi_target import MultiTargetSegmentor
+
+TOGETHER, PER_TARGET = 'together', 'per_target'
+# the first turn of a step, beside those that bear the targets' names
+SOURCE = 'the source'
 
 
 @MODELS.register_module()
@@ -40,6 +45,8 @@ class MCLSegmentor(MultiTargetSegmentor):
         own_features_first (bool): Order of the ensemble head's input in target i's pass: own
             features, then the others (as released), or False: in the order of the domains, as in
             the source pass (method.md §6-Q5).
+        backward (str): 'together': one backward pass of the whole loss; 'per_target': one of the
+            source's part, then one of each target's, which need less memory for the same gradient.
         **kwargs: Those of :class:`MultiTargetSegmentor`.
     """
 
@@ -55,8 +62,13 @@ class MCLSegmentor(MultiTargetSegmentor):
         ensemble_weight: float = 0.05,
         cross_sample_mask: bool = True,
         own_features_first: bool = True,
+        backward: str = TOGETHER,
         **kwargs,
     ) -> None:
+        if backward not in (TOGETHER, PER_TARGET):
+            raise InputError(
+                f'model.backward is {backward!r}, but it is {TOGETHER} or {PER_TARGET}.'
+            )
         super().__init__(targets, backbone, decode_head, **kwargs)
         in_channels = self.num_targets * decode_head['in_channels']
         self.ensemble_head = MODELS.build({**decode_head, 'in_channels': in_channels})
@@ -67,6 +79,12 @@ class MCLSegmentor(MultiTargetSegmentor):
         self.ensemble_weight = ensemble_weight
         self.cross_sample_mask = cross_sample_mask
         self.own_features_first = own_features_first
+        self.backward = backward
+
+    @property
+    def turns(self) -> list[str | None]:
+        """The parts of the loss that have a backward pass of their own."""
+        return [None] if self.backward == TOGETHER else [SOURCE, *self.targets]
 
     def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
         """All losses of one step.
@@ -74,16 +92,20 @@ class MCLSegmentor(MultiTargetSegmentor):
         Args:
             inputs (dict): A batch of :class:`MultiDomainDataPreprocessor` whose targets have
                 ``img``, ``strong_img``, ``soft_pseudo_label``, ``strong_affine`` and
-                ``strong_cutout``.
+                ``strong_cutout``. With ``turn``, one of :attr:`turns`, that part of the loss alone.
             data_samples (None): Not used.
 
         Returns:
             dict[str, Tensor]: ``mcl/loss_<term>``, weighted and summed over heads or targets, and
             ``mcl/kept_pixels/<domain>`` and ``mcl/agreement/<domain>``, from 0 to 1.
         """
-        source, targets = inputs['source'], inputs['targets']
-        losses = {'mcl/loss_source': sum(self.source_losses(source, targets))}
+        source, targets, turn = inputs['source'], inputs['targets'], inputs.get('turn')
+        losses = {}
+        if turn in (None, SOURCE):
+            losses['mcl/loss_source'] = sum(self.source_losses(source, targets))
         for index, domain in enumerate(self.targets):
+            if turn not in (None, domain):
+                continue
             for name, value in self.target_losses(index, targets).items():
                 if name.startswith('loss_'):
                     losses[f'mcl/{name}'] = losses.get(f'mcl/{name}', 0) + value
@@ -105,7 +127,7 @@ class MCLSegmentor(MultiTargetSegmentor):
         logits = [head(feature) for head, feature in zip(self.domain_heads, features)]
         logits.append(self.decode_head(agnostic_features))
         logits.append(self.ensemble_logits(features))
-        return [source_cross_entropy(each, label) for each in logits]
+        return [source_cross_entropy(each, label, self.global_batch) for each in logits]
 
     def target_losses(self, index: int, targets: Sequence[dict]) -> dict[str, Tensor]:
         """The terms of one target.
@@ -139,7 +161,7 @@ class MCLSegmentor(MultiTargetSegmentor):
 
         def self_training(logits: Tensor) -> Tensor:
             loss = weight * pixel_cross_entropy(logits, pseudo_label)
-            return masked_mean(loss, kept, self.cross_sample_mask)
+            return masked_mean(loss, kept, self.cross_sample_mask, self.global_batch)
 
         distilled = distillation(agnostic, individual) + distillation(individual, ensemble)
         losses = dict(loss_individual=self_training(individual))
@@ -164,6 +186,7 @@ class MCLSegmentor(MultiTargetSegmentor):
             full_precision(target['soft_pseudo_label']),
             self.selection_quantile,
             self.entropy_floor,
+            global_batch=self.global_batch,
         )
         return warp_pseudo_label(selected, target['strong_affine'], target['strong_cutout'])
 

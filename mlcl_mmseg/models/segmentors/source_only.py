@@ -15,4 +15,5 @@ class SourceOnly(DomainSegmentor):
         """Cross-entropy on the source images."""
         source = inputs['source']
         logits = self.decode_head(self.extract_feat(source['img']))
-        return {'source_only/loss_source': source_cross_entropy(logits, source['label'])}
+        loss = source_cross_entropy(logits, source['label'], self.global_batch)
+        return {'source_only/loss_source': loss}

@@ -1,0 +1,56 @@
+"""Steps whose loss is not finite: told, and too many of them an end."""
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from ...errors import InputError
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Names the images of a step that was skipped, as its loss is infinite or no number.
+
+    Args:
+        patience (int): So many steps in a row end the training.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, patience: int = 10) -> None:
+        self.patience = patience
+        self.in_a_row = 0
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Look at the loss of a step.
+
+        Raises:
+            InputError: If the last ``patience`` steps were skipped.
+        """
+        if torch.isfinite(outputs['loss']):
+            self.in_a_row = 0
+            return
+        self.in_a_row += 1
+        names = [
+            name
+            for domain in (data_batch['source'], *data_batch['targets'])
+            for name in domain['img_path']
+        ]
+        figures = {name: float(value) for name, value in outputs.items()}
+        runner.logger.warning(
+            f'Iteration {runner.iter + 1} is skipped, its loss is not finite: {figures}. Images '
+            f'on the main process: {", ".join(names)}.'
+        )
+        if self.in_a_row >= self.patience:
+            raise InputError(
+                f'The loss was not finite in {self.in_a_row} iterations in a row, the last is '
+                f'{runner.iter + 1}: lower the learning rate, or look at the images that the log '
+                'names.'
+            )

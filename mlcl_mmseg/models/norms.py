@@ -1,0 +1,33 @@
+"""Batch norm over a batch that is shared out over processes, on any device."""
+
+import torch
+import torch.distributed.nn.functional as distributed
+from mmengine.dist import get_world_size
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module('GlobalBN')
+class GlobalBatchNorm(nn.BatchNorm2d):
+    """Batch norm with the statistics of the whole batch; PyTorch's SyncBatchNorm needs GPUs.
+
+    For ``norm_cfg=dict(type='GlobalBN')``. Parameters and buffers are those of batch norm; in a
+    single process it is batch norm.
+    """
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, C, H, W) on each process, of which all have as many samples."""
+        world_size = get_world_size()
+        if not self.training or world_size == 1:
+            return super().forward(inputs)
+        # two passes: a difference of large squares would lose the small variances
+        mean = distributed.all_reduce(inputs.mean((0, 2, 3))) / world_size
+        centred = inputs - mean[:, None, None]
+        variance = distributed.all_reduce(centred.square().mean((0, 2, 3))) / world_size
+        with torch.no_grad():
+            count = inputs.numel() // inputs.shape[1] * world_size
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return centred * scale[:, None, None] + self.bias[:, None, None]
