@@ -10,7 +10,7 @@ READY := $(VENV)/.ready-$(VERSION)
 CLASSIC_PYTHON ?= python3.10
 CLASSIC := .venv-classic
 
-.PHONY: test lint unit demo format classic test-classic clean
+.PHONY: test lint unit test-thorough demo format classic test-classic clean
 
 test: lint unit
 
@@ -20,6 +20,10 @@ lint: $(READY)
 
 unit: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+
+# kills, processes and damaged files in numbers; about half an hour on two cores
+test-thorough: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m thorough
 
 # a toy world, all stages, a table and a picture; SEED=1 for another world
 demo: $(READY)
@@ -47,7 +51,7 @@ classic: $(CLASSIC)/.ready
 
 test-classic: $(CLASSIC)/.ready
 	OMP_NUM_THREADS=1 $(CLASSIC)/bin/python -m pytest --numprocesses 2 tests/golden tests/released tests/models \
-		tests/test_safe_load.py tests/tools/test_mcl2mmseg.py tests/tools/test_train_and_test.py
+		tests/engine tests/test_safe_load.py tests/tools/test_mcl2mmseg.py tests/tools/test_train_and_test.py
 
 $(CLASSIC)/.ready: pyproject.toml constraints-classic.txt
 	$(CLASSIC_PYTHON) -m venv --clear $(CLASSIC)

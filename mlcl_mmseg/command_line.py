@@ -14,6 +14,7 @@ from mmengine.dist import init_dist
 
 from .config_check import check_config
 from .errors import InputError, MissingFileError
+from .safe_load import use_safe_loading
 
 # settings of MMEngine's Runner that a config may leave out
 OPTIONAL_SETTINGS = (
@@ -60,8 +61,8 @@ class OptionsAction(DictAction):
         super().__call__(parser, namespace, values, option_string)
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that MMSegmentation's tools share."""
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """The argument that changes a config."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -69,6 +70,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         default={},
         help='override settings, such as train_dataloader.batch_size=2 load_from=FILE',
     )
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that MMSegmentation's tools share."""
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='launcher'
     )
@@ -77,6 +83,8 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -> Config:
     """Read a config, override settings of it, check them and choose the work dir.
+
+    From then on, checkpoints are read safely.
 
     Args:
         path (str): The config file.
@@ -93,6 +101,7 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
             wrong type.
         MissingFileError: If the config is not there.
     """
+    use_safe_loading()
     if not Path(path).is_file():
         raise MissingFileError(f'The config {path} does not exist: give a file of configs/.')
     try:

@@ -69,8 +69,11 @@ class DomainDataset(BaseSegDataset):
             raise InputError(
                 f'domain is {self.domain!r}, but it names folders: give it a name without slashes.'
             )
+        # None: label_map is the user's own and may leave out ids that are to be ignored
+        self.known_ids: set[int] | None = None
         if label_map is None:
             label_map = raw_label_map(self.raw_labels, num_classes)
+            self.known_ids = set(label_map)
         wrong = {
             raw: index
             for raw, index in label_map.items()

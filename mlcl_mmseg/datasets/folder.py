@@ -5,6 +5,7 @@ from pathlib import Path
 from mmseg.registry import DATASETS
 
 from .domain import DomainDataset
+from .label_spaces import IGNORE_INDEX
 
 
 @DATASETS.register_module()
@@ -42,7 +43,8 @@ class FolderDomain(DomainDataset):
         self.label_dir = label_dir
         self.image_suffixes = (image_suffix,)
         self.label_suffix = label_suffix
-        if label_map is None:
+        holds_classes = label_map is None
+        if holds_classes:
             label_map = {index: index for index in range(num_classes)}
         super().__init__(
             data_root,
@@ -52,6 +54,8 @@ class FolderDomain(DomainDataset):
             label_map=label_map,
             **kwargs,
         )
+        if holds_classes:
+            self.known_ids = {*label_map, IGNORE_INDEX}
 
     def image_folder(self) -> Path:
         """``image_dir`` below ``data_root``."""

@@ -65,7 +65,13 @@ class GTA5Domain(DomainDataset):
                 f"{split_file} is missing: split='{self.split}' of GTA5Domain reads it; download "
                 "it with the data set or use split='all'."
             )
-        frames = set(loadmat(split_file)[f'{self.split}Ids'].ravel().tolist())
+        try:
+            frames = set(map(int, loadmat(split_file)[f'{self.split}Ids'].ravel().tolist()))
+        # whatever SciPy raises on bytes that it does not understand
+        except Exception as error:
+            raise InputError(
+                f'{split_file} cannot be read ({type(error).__name__}): download it again.'
+            ) from error
         images = [image for image in images if int(image.stem) in frames]
         if not images:
             raise MissingFileError(

@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from ..durable_files import locked_folder, write_durably
 from ..errors import InputError, MissingFileError
+from ..safe_load import read_checkpoint
 from .stage_settings import check_same_settings, decisive_settings
 
 # written when a stage starts, and when it is complete
@@ -214,15 +215,40 @@ def train_stage(config: Config, settings: dict) -> None:
 def resume_from_latest(config: Config) -> None:
     """Let a stage go on from its latest checkpoint; ImageNet weights are not needed then."""
     config.resume = True
-    config.load_from = latest_checkpoint(config)
+    config.load_from = latest_whole_checkpoint(config)
     config.model.backbone.init_cfg = None
 
 
 def latest_checkpoint(config: Config) -> str | None:
     """The latest checkpoint of a stage; None without one."""
-    checkpoints = Path(config.work_dir).glob('iter_*.pth')
-    latest = max(checkpoints, key=lambda path: int(path.stem.removeprefix('iter_')), default=None)
-    return None if latest is None else str(latest)
+    return next(iter(checkpoints(config)), None)
+
+
+def latest_whole_checkpoint(config: Config) -> str:
+    """The latest checkpoint of a stage that can be read.
+
+    Raises:
+        InputError: If none can be.
+    """
+    for path in checkpoints(config):
+        try:
+            read_checkpoint(path)
+        except InputError as error:
+            announce(f'{error} The one before is tried.')
+        else:
+            return path
+    raise InputError(
+        f'No checkpoint in {config.work_dir} can be read: leave out --resume to start anew.'
+    )
+
+
+def checkpoints(config: Config) -> list[str]:
+    """All checkpoints of a stage that it may be resumed from, the latest first."""
+    found = {
+        int(path.stem.removeprefix('iter_')): str(path)
+        for path in Path(config.work_dir).glob('iter_*.pth')
+    }
+    return [found[iteration] for iteration in sorted(found, reverse=True)]
 
 
 def is_complete(config: Config) -> bool:
@@ -282,7 +308,10 @@ def read_json(config: Config, name: str) -> dict:
     """
     path = Path(config.work_dir, name)
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict) or 'settings' not in content:
+            raise ValueError('it has no settings')
+        return content
     except (OSError, ValueError) as error:
         raise InputError(
             f'{path} cannot be read ({error}): remove {path.parent} or start anew in another '

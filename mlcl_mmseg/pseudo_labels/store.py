@@ -1,6 +1,6 @@
 """Soft pseudo-labels on disk: one float16 array an image, one folder a generation.
 
-``<root>/iter_<k>/<domain>/<sample name>.npy``, (C, h, w) at feature resolution. A generation is
+``<root>/iter_<k>/<domain>/<sample name>.npz``, (C, h, w) at feature resolution. A generation is
 written under a temporary name, flushed and renamed when every process has finished: a folder with
 its final name is complete. Its manifest tells what it was made with and how much it holds.
 """
@@ -19,6 +19,8 @@ from ..durable_files import flush_folder, full_disk_is_told, write_durably
 from ..errors import InputError, MissingFileError
 
 MANIFEST = 'manifest.json'
+# a zip of one array, not compressed: it has a checksum
+SUFFIX = '.npz'
 
 
 class PseudoLabelGeneration:
@@ -45,7 +47,7 @@ class PseudoLabelGeneration:
 
     def path(self, domain: str, sample_name: str) -> str:
         """The file of one image of the complete generation."""
-        return str(self.folder / domain / f'{sample_name}.npy')
+        return str(self.folder / domain / f'{sample_name}{SUFFIX}')
 
     def begin(self) -> None:
         """Prepare for writing; what an interrupted attempt left is removed."""
@@ -65,10 +67,10 @@ class PseudoLabelGeneration:
         Raises:
             InputError: If the disk is full.
         """
-        path = self.partial_folder / domain / f'{sample_name}.npy'
+        path = self.partial_folder / domain / f'{sample_name}{SUFFIX}'
         path.parent.mkdir(parents=True, exist_ok=True)
         with full_disk_is_told(path):
-            np.save(path, soft_pseudo_label.astype(np.float16))
+            np.savez(path, soft_pseudo_label.astype(np.float16))
 
     def finish(self, made_with: dict[str, Any]) -> None:
         """Make the generation visible, once every process has written its share.
@@ -91,9 +93,11 @@ class PseudoLabelGeneration:
     def manifest(self) -> dict[str, Any] | None:
         """What :meth:`finish` wrote; None if it is not there or damaged."""
         try:
-            return json.loads((self.folder / MANIFEST).read_text())
+            manifest = json.loads((self.folder / MANIFEST).read_text())
         except (OSError, ValueError):
             return None
+        has_files = isinstance(manifest, dict) and isinstance(manifest.get('files'), dict)
+        return manifest if has_files else None
 
     def find_damage(self) -> str | None:
         """What is wrong with the files as they lie there, for a message; None if nothing is."""
@@ -110,7 +114,7 @@ def count_files(folder: Path) -> dict[str, dict[str, int]]:
     """The number of files and of bytes in each domain's folder."""
     counts = {}
     for domain in sorted(path for path in folder.iterdir() if path.is_dir()):
-        sizes = [path.stat().st_size for path in domain.rglob('*.npy')]
+        sizes = [path.stat().st_size for path in domain.rglob(f'*{SUFFIX}')]
         counts[domain.name] = dict(images=len(sizes), bytes=sum(sizes))
     return counts
 
@@ -146,8 +150,10 @@ def load_soft_pseudo_label(path: str) -> np.ndarray:
     if not Path(path).is_file():
         raise MissingFileError(f'The pseudo-label {path} is missing: {remedy}.')
     try:
-        soft_pseudo_label = np.load(path)
-    except (ValueError, EOFError, OSError) as error:
+        with np.load(path) as arrays:
+            soft_pseudo_label = arrays['arr_0']
+    # whatever NumPy and zipfile raise on bytes that they do not understand
+    except Exception as error:
         raise InputError(f'The pseudo-label {path} is damaged ({error}): {remedy}.') from error
     if soft_pseudo_label.ndim != 3 or soft_pseudo_label.dtype != np.float16:
         raise InputError(

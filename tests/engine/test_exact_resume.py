@@ -71,7 +71,7 @@ def outcome(work_dir):
     checkpoint = torch.load(work_dir / f'iter_{ITERATIONS}.pth', weights_only=False)
     (best,) = work_dir.glob('best_*.pth')
     scalars = {
-        name: buffer.data[0]
+        name: buffer['history']
         for name, buffer in checkpoint['message_hub']['log_scalars'].items()
         if name.startswith('train/') and name not in MACHINE
     }
@@ -93,7 +93,7 @@ def outcome(work_dir):
         complete=json.loads((work_dir / stages.COMPLETE).read_text()),
         pseudo_labels={
             str(path.relative_to(work_dir)): path.read_bytes()
-            for path in (work_dir / 'pseudo_labels').rglob('*.npy')
+            for path in (work_dir / 'pseudo_labels').rglob('*.npz')
         },
     )
 
@@ -129,7 +129,7 @@ def assert_same_outcome(configs, expected):
 
 
 @pytest.mark.parametrize(
-    'kills', [3, pytest.param(20, marks=pytest.mark.slow)], ids=['3 kills', '20 kills']
+    'kills', [3, pytest.param(20, marks=pytest.mark.thorough)], ids=['3 kills', '20 kills']
 )
 def test_killed_at_any_moment(tmp_path, uninterrupted, kills):
     seconds, expected = uninterrupted

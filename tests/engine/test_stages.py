@@ -1,6 +1,8 @@
 """Which stage is trained, resumed or left alone."""
 
 import shutil
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -73,7 +75,7 @@ def leave_checkpoint(config: Config, settings: dict | None = None) -> str:
     settings = settings or stages.decisive_settings(config, 'warmup' in config.work_dir)
     write_json(config, STARTED, dict(settings=settings))
     checkpoint = Path(config.work_dir, 'iter_5.pth')
-    checkpoint.touch()
+    torch.save({}, checkpoint)
     Path(config.work_dir, POINTER).write_text(str(checkpoint))
     return str(checkpoint)
 
@@ -271,6 +273,50 @@ def test_a_moved_work_dir_is_resumed_from_its_own_checkpoint(configs, trained, t
     configs[0].work_dir = str(tmp_path / 'copy')
     resume_from_latest(configs[0])
     assert configs[0].load_from == str(tmp_path / 'copy' / 'iter_5.pth')
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(configs, trained, capsys):
+    checkpoint = leave_checkpoint(configs[0])
+    later = Path(configs[0].work_dir, 'iter_10.pth')
+    later.write_bytes(Path(checkpoint).read_bytes()[:-30])
+    train_stages(configs, resume=True)
+    assert trained[0] == ('warmup', checkpoint, True)
+    told = capsys.readouterr().out
+    assert f'{later} is damaged' in told
+    assert 'The one before is tried.' in told
+
+
+def test_no_checkpoint_can_be_read(configs, trained):
+    Path(leave_checkpoint(configs[0])).write_bytes(b'torn')
+    with pytest.raises(InputError, match='No checkpoint in .*warmup can be read: leave out'):
+        train_stages(configs, resume=True)
+
+
+def test_a_second_run_in_a_work_dir_is_refused(configs, trained):
+    """While it lives; a killed one leaves the folder free."""
+    holder = subprocess.Popen(
+        [sys.executable, '-c', HOLD, configs[1].work_dir], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == 'held\n'
+    with pytest.raises(InputError, match=rf'mlcl is in use by another run .process {holder.pid} '):
+        train_stages(configs, resume=False)
+    assert trained == []
+    holder.kill()
+    holder.wait()
+    train_stages(configs, resume=False)
+    assert len(trained) == 2
+
+
+HOLD = """
+import sys, time
+sys.stderr = open('/dev/null', 'w')
+from contextlib import redirect_stdout
+with redirect_stdout(sys.stderr):
+    from mlcl_mmseg.durable_files import locked_folder
+with locked_folder(sys.argv[1]):
+    print('held', flush=True)
+    time.sleep(60)
+"""
 
 
 def test_a_warmup_whose_best_checkpoint_is_gone(configs, trained):

@@ -127,12 +127,12 @@ class TestStore:
         ],
     )
     def test_a_damaged_file_is_named(self, tmp_path, content, message):
-        path = tmp_path / 'x.npy'
+        path = tmp_path / 'x.npz'
         if isinstance(content, bytes):
             path.write_bytes(content)
         elif content is not None:
-            np.save(path, content)
-        with pytest.raises(InputError, match=f'The pseudo-label .*x.npy {message}'):
+            np.savez(path, content)
+        with pytest.raises(InputError, match=f'The pseudo-label .*x.npz {message}'):
             load_soft_pseudo_label(str(path))
 
     def test_removal(self, tmp_path):

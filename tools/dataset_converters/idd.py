@@ -19,6 +19,8 @@ from mlcl_mmseg.errors import InputError
 
 POLYGONS = '_gtFine_polygons.json'
 LABELS = '_gtFine_labelids.png'
+# pixels of a side
+LARGEST = 20000
 LABEL_IDS = {name: raw_id for raw_id, (name, *_) in RAW_LABELS['idd'].items()}
 
 
@@ -58,13 +60,38 @@ def paint(path: Path) -> Image.Image:
         annotation = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
         raise InputError(f'{path} is not valid JSON, download it again: {error}.') from error
+    if not isinstance(annotation, dict):
+        raise InputError(f'{path} holds no object, download it again.')
     missing = {'imgWidth', 'imgHeight', 'objects'} - set(annotation)
     if missing:
         raise InputError(f'{path} has no {", ".join(sorted(missing))}, download it again.')
     size = annotation['imgWidth'], annotation['imgHeight']
+    if not all(isinstance(each, int) and 0 < each <= LARGEST for each in size):
+        raise InputError(f'{path} is of an image of size {size}, download it again.')
+    try:
+        return paint_objects(annotation['objects'], size, path)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f'{path} has a damaged object ({type(error).__name__}: {error}), download it again.'
+        ) from error
+
+
+def paint_objects(objects: list[dict], size: tuple[int, int], path: Path) -> Image.Image:
+    """Paint the objects of a frame, in their order.
+
+    Args:
+        objects (list[dict]): With ``label``, ``polygon`` (corners x, y) and perhaps ``deleted``.
+        size (tuple[int, int]): (width, height) in pixels.
+        path (Path): The file they came from, for the error message.
+
+    Returns:
+        Image.Image: Raw label ids, 8-bit, one channel.
+    """
     image = Image.new('L', size, LABEL_IDS['unlabeled'])
     draw = ImageDraw.Draw(image)
-    for item in annotation['objects']:
+    for item in objects:
         if item.get('deleted') or len(item['polygon']) < 3:
             continue
         corners = [tuple(corner) for corner in item['polygon']]

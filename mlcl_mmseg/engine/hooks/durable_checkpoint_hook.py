@@ -1,9 +1,13 @@
-"""Checkpoints that a crash cannot take away."""
+"""Checkpoints that a crash cannot take away, and that can be read safely."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
+import torch
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
@@ -13,9 +17,10 @@ from ... import durable_files  # noqa: F401
 
 @HOOKS.register_module()
 class DurableCheckpointHook(CheckpointHook):
-    """:class:`mmengine.hooks.CheckpointHook`, in another order and whole files only.
+    """:class:`mmengine.hooks.CheckpointHook`, in another order, of whole files and plain content.
 
-    MMEngine writes in place and removes an old checkpoint before it writes the new one.
+    MMEngine writes in place and removes an old checkpoint before it writes the new one. The history
+    of its logs is pickled with functions, which no safe reader takes: here it is kept as tensors.
 
     Args:
         **kwargs: Those of :class:`mmengine.hooks.CheckpointHook`.
@@ -23,6 +28,19 @@ class DurableCheckpointHook(CheckpointHook):
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**{'backend_args': dict(backend='durable'), **kwargs})
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Leave nothing in a checkpoint but tensors, numbers, strings and their containers."""
+        for key in ('meta', 'message_hub'):
+            checkpoint[key] = to_plain(checkpoint[key])
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Give MMEngine the history of its logs back."""
+        scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
+        for name, value in scalars.items():
+            if isinstance(value, dict):
+                history, count = value['history'].numpy(), value['count'].numpy()
+                scalars[name] = HistoryBuffer(history, count, value['max_length'])
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         with self.removals_last():
@@ -45,3 +63,15 @@ class DurableCheckpointHook(CheckpointHook):
         for path in outdated:
             if path not in kept:
                 remove(path)
+
+
+def to_plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, MMEngine's history of a scalar as tensors, in any container."""
+    if isinstance(value, HistoryBuffer):
+        history, count = map(torch.from_numpy, map(np.ascontiguousarray, value.data))
+        return dict(history=history, count=count, max_length=value.max_length)
+    if isinstance(value, dict):
+        return type(value)((key, to_plain(each)) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return type(value)(map(to_plain, value))
+    return value.item() if isinstance(value, np.generic) else value

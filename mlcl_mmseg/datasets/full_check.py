@@ -1,0 +1,196 @@
+"""Look at all data of a config, pixel by pixel: what is wrong, and what is in it."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmseg.registry import DATASETS
+from rich.progress import track
+
+from ..errors import InputError
+from .domain import DomainDataset
+from .image_files import open_image
+from .label_spaces import IGNORE_INDEX
+
+# what a process checks samples of
+shared_domain: DomainDataset | None = None
+
+
+@dataclass
+class SampleCheck:
+    """What was found in one image and, where the role reads labels, in its label.
+
+    Attributes:
+        path (str): The image.
+        digest (str): Of the image file's bytes; '' if it could not be read.
+        counts (np.ndarray, optional): (256,) pixels of each raw id.
+        problems (list[str]): What is wrong.
+        notes (list[str]): What is odd and handled.
+    """
+
+    path: str
+    digest: str = ''
+    counts: np.ndarray | None = None
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class DomainReport:
+    """A domain in one of its roles.
+
+    Attributes:
+        name (str): Such as 'validation idd'.
+        num_images (int): How many.
+        class_pixels (dict[str, int]): Pixels of each class; empty where no labels are read.
+        ignored (float, optional): Share of the labels' pixels that the mapping ignores, 0 to 1.
+    """
+
+    name: str
+    num_images: int
+    class_pixels: dict[str, int]
+    ignored: float | None
+
+
+@dataclass
+class DataReport:
+    """The whole of it."""
+
+    domains: list[DomainReport] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check_config_data(config: Config, num_workers: int | None = None) -> DataReport:
+    """Read every file that a config would read.
+
+    Args:
+        config (Config): Of any stage.
+        num_workers (int, optional): Processes; one a CPU core by default.
+
+    Returns:
+        DataReport: What is wrong and what is there.
+    """
+    report, owners = DataReport(), defaultdict(list)
+    for role, domain_config in domain_configs(config):
+        try:
+            domain = DATASETS.build({**domain_config, 'role': role, 'pipeline': []})
+        except InputError as error:
+            report.problems.append(str(error))
+            continue
+        name = f'{role} {domain.domain}'
+        checks = check_samples(domain, name, num_workers)
+        for check in checks:
+            report.problems += check.problems
+            report.notes += check.notes
+            if check.digest:
+                owners[check.digest].append((role, check.path))
+        report.domains.append(summarise(domain, name, checks))
+    report.problems += shared_images(owners.values())
+    return report
+
+
+def domain_configs(config: Config) -> Iterable[tuple[str, dict]]:
+    """The domains that a config reads, with their roles; what is tested is often what validates."""
+    train, seen = config.train_dataloader.dataset, []
+    for role, domains in (
+        ('source', [train.source]),
+        ('target', train.targets),
+        *(('validation', loader.dataset.domains) for loader in validation_loaders(config)),
+    ):
+        for domain in domains:
+            if (role, domain) not in seen:
+                seen.append((role, domain))
+                yield role, domain
+
+
+def validation_loaders(config: Config) -> list[Config]:
+    """The loaders of validation and test that there are."""
+    return [config[key] for key in ('val_dataloader', 'test_dataloader') if config.get(key)]
+
+
+def check_samples(domain: DomainDataset, title: str, num_workers: int | None) -> list[SampleCheck]:
+    """Check all samples of a domain in several processes, with a progress bar."""
+    with ProcessPoolExecutor(num_workers, initializer=share, initargs=(domain,)) as pool:
+        found = pool.map(check_sample, range(len(domain)), chunksize=8)
+        return list(track(found, title, total=len(domain)))
+
+
+def share(domain: DomainDataset) -> None:
+    """Give a process its domain once, not with every sample."""
+    global shared_domain
+    shared_domain = domain
+
+
+def check_sample(index: int) -> SampleCheck:
+    """Decode an image of the process's domain and its label, and look at every pixel of that."""
+    domain = shared_domain
+    data_info = domain.get_data_info(index)
+    check = SampleCheck(data_info['img_path'])
+    try:
+        image = open_image(check.path)
+        check.digest = hashlib.sha256(Path(check.path).read_bytes()).hexdigest()
+        if domain.labelled:
+            check_label(domain, data_info['seg_map_path'], image.size, check)
+    except InputError as error:
+        check.problems.append(str(error))
+    return check
+
+
+def check_label(
+    domain: DomainDataset, path: str, image_size: tuple[int, int], check: SampleCheck
+) -> None:
+    """Count a label's ids, and judge them.
+
+    Raises:
+        InputError: If it cannot be read, or has another mode or size than it should.
+    """
+    label = open_image(path)
+    domain.check_label(label, image_size, path)
+    if label.size != image_size:
+        check.notes.append(
+            f'{path} is {label.width}x{label.height}, its image {image_size[0]}x{image_size[1]}: '
+            'both are resized to the working size.'
+        )
+    check.counts = np.bincount(np.asarray(label).ravel(), minlength=256)
+    ids = set(np.flatnonzero(check.counts).tolist())
+    unknown = sorted(ids - (ids if domain.known_ids is None else domain.known_ids))
+    if unknown:
+        check.problems.append(
+            f'{path} has the ids {", ".join(map(str, unknown))}, which {type(domain).__name__} '
+            'does not know: give it the id images of the data set, or a label_map.'
+        )
+    elif all(domain.label_lookup[each] == IGNORE_INDEX for each in ids):
+        check.notes.append(f'{path} has no pixel of a class: all are ignored.')
+
+
+def summarise(domain: DomainDataset, name: str, checks: Sequence[SampleCheck]) -> DomainReport:
+    """Add up the samples of a domain."""
+    counts = [check.counts for check in checks if check.counts is not None]
+    if not counts:
+        return DomainReport(name, len(domain), {}, None)
+    total = np.sum(counts, axis=0)
+    classes = domain.metainfo['classes']
+    pixels = {
+        each: int(total[domain.label_lookup == index].sum()) for index, each in enumerate(classes)
+    }
+    return DomainReport(name, len(domain), pixels, 1 - sum(pixels.values()) / int(total.sum()))
+
+
+def shared_images(owners: Iterable[list[tuple[str, str]]]) -> list[str]:
+    """Images with the same bytes in training and in validation."""
+    problems = []
+    for files in owners:
+        trained = sorted({path for role, path in files if role != 'validation'})
+        validated = sorted({path for role, path in files if role == 'validation'})
+        if trained and validated:
+            problems.append(
+                f'{validated[0]} validates what {trained[0]} trains, the same image: take it out '
+                'of one of the two.'
+            )
+    return problems

@@ -1,0 +1,78 @@
+"""Steps whose loss is not finite."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.models import AdversarialWarmup
+
+
+class Weights(Hook):
+    """The network's and discriminators' tensors and the optimisers' states after each step."""
+
+    def __init__(self):
+        self.after = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        states = [wrapper.state_dict()['state'] for _, wrapper in runner.optim_wrapper.items()]
+        tensors = [
+            *runner.model.state_dict().values(),
+            *(value for state in states for each in state.values() for value in each.values()),
+        ]
+        self.after.append([value.clone() for value in tensors if torch.is_tensor(value)])
+
+
+@pytest.fixture
+def break_steps(monkeypatch):
+    """Let the loss of the given steps, counted from 1, be no number."""
+
+    def break_steps(*steps):
+        original, calls = AdversarialWarmup.loss, []
+
+        def loss(self, inputs, data_samples=None):
+            calls.append(1)
+            losses = original(self, inputs, data_samples)
+            if len(calls) in steps:
+                losses['warmup/loss_source/dusk'] = losses['warmup/loss_source/dusk'] * torch.inf
+                self.self_information_maps[0][0][:] = torch.nan
+            return losses
+
+        monkeypatch.setattr(AdversarialWarmup, 'loss', loss)
+
+    return break_steps
+
+
+def train(config):
+    config.model.backbone.norm_cfg = dict(type='BN', requires_grad=True)
+    config.model.backbone.norm_eval = False
+    runner, weights = Runner.from_cfg(config), Weights()
+    runner.register_hook(weights)
+    runner.train()
+    return runner, weights.after
+
+
+def test_a_step_is_skipped_and_told(toy_config, break_steps):
+    """Nothing of it remains, neither in weights nor in statistics nor in optimisers."""
+    break_steps(2)
+    runner, after = train(toy_config('warmup', 3, 3))
+    assert all(map(torch.equal, after[0], after[1]))
+    assert not all(map(torch.equal, after[1], after[2]))
+    (log,) = Path(runner.work_dir).glob('*/*.log')
+    (record,) = [line for line in log.read_text().splitlines() if 'is skipped' in line]
+    assert 'Iteration 2 is skipped, its loss is not finite' in record
+    dataset = runner.train_dataloader.dataset
+    names = [dataset.get_data_info(i)['img_path'] for dataset in dataset.domains for i in range(3)]
+    assert sum(name in record for name in names) > 0
+    assert all(torch.isfinite(each).all() for each in after[2])
+
+
+def test_too_many_in_a_row_end_the_training(toy_config, break_steps):
+    break_steps(2, 4, 5, 6)
+    config = toy_config('warmup', 8, 8)
+    config.default_hooks.finite_loss.patience = 3
+    with pytest.raises(InputError, match='not finite in 3 iterations in a row, the last is 6: low'):
+        train(config)

@@ -1,0 +1,102 @@
+"""Check every file that a config would read: python tools/check_data.py CONFIG."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use('Agg')
+from matplotlib import pyplot
+from mmseg.utils import register_all_modules
+from prettytable import PrettyTable
+
+import mlcl_mmseg  # noqa: F401
+from mlcl_mmseg.command_line import add_cfg_options, check_writable, end_with_sentence, load_config
+from mlcl_mmseg.datasets.full_check import DataReport, check_config_data
+from mlcl_mmseg.durable_files import write_durably
+
+SHOWN = 20
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Read every file that a config would read; exit code 1 if any is wrong.'
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--json', type=Path, help='file for the report')
+    parser.add_argument(
+        '--chart', type=Path, help='file for the chart (default: work_dirs/check_data/CONFIG.png)'
+    )
+    parser.add_argument('--workers', type=int, help='processes (default: one a CPU core)')
+    add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def print_table(report: DataReport) -> None:
+    """Print what each domain has: images, ignored pixels, share of each class."""
+    labelled = [domain for domain in report.domains if domain.class_pixels]
+    table = PrettyTable(['domain', 'images', 'ignored (%)'])
+    table.align = 'r'
+    for domain in report.domains:
+        ignored = '-' if domain.ignored is None else f'{100 * domain.ignored:.2f}'
+        table.add_row([domain.name, domain.num_images, ignored])
+    print(table)
+    if labelled:
+        table = PrettyTable(['pixels (%)', *(domain.name for domain in labelled)])
+        table.align = 'r'
+        for name in labelled[0].class_pixels:
+            table.add_row([name, *(f'{100 * share(domain, name):.2f}' for domain in labelled)])
+        print(table)
+
+
+def share(domain, name: str) -> float:
+    """A class's share of the pixels of a domain that are not ignored, 0 to 1."""
+    return domain.class_pixels.get(name, 0) / max(1, sum(domain.class_pixels.values()))
+
+
+def draw(report: DataReport, path: Path) -> None:
+    """Draw the classes' shares as bars, a colour a domain, on a logarithmic scale."""
+    labelled = [domain for domain in report.domains if domain.class_pixels]
+    figure, axes = pyplot.subplots(figsize=(11, 5), layout='constrained')
+    for number, domain in enumerate(labelled):
+        places = [
+            place + (number + 0.5) / (len(labelled) + 1)
+            for place in range(len(domain.class_pixels))
+        ]
+        values = [100 * share(domain, name) for name in domain.class_pixels]
+        axes.bar(places, values, 0.8 / len(labelled), align='edge', label=domain.name)
+    names = list(labelled[0].class_pixels) if labelled else []
+    axes.set_xticks([place + 0.5 for place in range(len(names))], names, rotation=40, ha='right')
+    axes.set(yscale='log', ylabel='share of labelled pixels (%)', title='Classes per domain')
+    axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Check what the command line names."""
+    args = parse_args()
+    register_all_modules()
+    config = load_config(args.config, args.cfg_options, None, 'none')
+    chart = args.chart or Path('work_dirs', 'check_data', f'{Path(args.config).stem}.png')
+    check_writable(str(chart.parent), '--chart')
+    report = check_config_data(config, args.workers)
+    print_table(report)
+    draw(report, chart)
+    for title, sentences in (('Note', report.notes), ('Wrong', report.problems)):
+        for sentence in sentences[:SHOWN]:
+            print(f'{title}: {sentence}')
+        if len(sentences) > SHOWN:
+            print(f'{title}: and {len(sentences) - SHOWN} more, see --json.')
+    if args.json is not None:
+        content = dict(ok=not report.problems, **dataclasses.asdict(report))
+        write_durably(args.json, (json.dumps(content, indent=1) + '\n').encode())
+    print(f'{chart} shows the classes. {len(report.problems)} things are wrong.')
+    sys.exit(1 if report.problems else 0)
+
+
+if __name__ == '__main__':
+    end_with_sentence(main)
