@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import ValLoop
+from mmengine.runner import Runner, ValLoop
 
+from mlcl_mmseg.datasets.multi_domain import MultiDomainDataset
 from mlcl_mmseg.engine import stages
 from mlcl_mmseg.engine.hooks import DurableCheckpointHook, PseudoLabelHook
 from mlcl_mmseg.pseudo_labels.store import PseudoLabelGeneration
@@ -193,3 +194,26 @@ def test_killed_at_the_worst_moments(tmp_path, uninterrupted, owner, name, numbe
     configs = make_stages(tmp_path)
     assert launch(configs)
     assert_same_outcome(configs, uninterrupted[1])
+
+
+def test_resuming_late_reads_nothing_of_what_was_before(tmp_path, monkeypatch):
+    """At iteration 50 000 the loader begins there."""
+    config = load_config('warmup', tmp_path / 'warmup', 2, 2)
+    stages.train_stages([config], False)
+    path = tmp_path / 'warmup' / 'iter_2.pth'
+    checkpoint = torch.load(path, weights_only=False)
+    checkpoint['meta']['iter'] = 50000
+    torch.save(checkpoint, tmp_path / 'late.pth')
+    positions = []
+    read = MultiDomainDataset.__getitem__
+
+    def record(dataset, position):
+        positions.append(position.index)
+        return read(dataset, position)
+
+    monkeypatch.setattr(MultiDomainDataset, '__getitem__', record)
+    config = load_config('warmup', tmp_path / 'late', 50001, 40000)
+    config.resume, config.load_from = True, str(tmp_path / 'late.pth')
+    Runner.from_cfg(config).train()
+    batch_size = config.train_dataloader.batch_size
+    assert positions == [50000 * batch_size + place for place in range(batch_size)]
