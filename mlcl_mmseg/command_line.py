@@ -13,6 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist
 
 from .config_check import check_config
+from .durable_files import FULL
 from .errors import InputError, MissingFileError
 from .safe_load import use_safe_loading
 
@@ -42,12 +43,19 @@ def end_with_sentence(main: Callable[[], None]) -> None:
     try:
         main()
         if torch.distributed.is_initialized():
-            # threads that gloo leaves may abort a process that ends
             torch.distributed.destroy_process_group()
+            # what gloo leaves may abort a process that is taken down in the usual way
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
     except InputError as error:
         *traceback, sentence = str(error).splitlines()
         # from a loader's worker it comes below a traceback and behind the error's name
         sys.exit(sentence.partition(': ')[2] if traceback else sentence)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        sys.exit(f'The disk is full ({error}): make room and go on with --resume.')
 
 
 class OptionsAction(DictAction):

@@ -77,9 +77,22 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     return read_checkpoint(Path(filename).expanduser())
 
 
-def use_safe_loading() -> None:
-    """Let MMEngine read local files by :func:`read_checkpoint`.
+def refuse_remote(filename: str, map_location: Any = None) -> Any:
+    """What MMEngine calls for any other place, whose files it would unpickle as they are.
 
-    Its own reader falls back to unpickling anything.
+    Raises:
+        InputError: Always.
     """
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    raise InputError(
+        f'{filename} is not a local file: download it and give its path, so that it is read safely.'
+    )
+
+
+def use_safe_loading() -> None:
+    """Let MMEngine read checkpoints by :func:`read_checkpoint`, and from local files alone.
+
+    Its own readers fall back to unpickling anything.
+    """
+    for prefix in list(CheckpointLoader._schemes):
+        loader = refuse_remote if prefix else load_from_local
+        CheckpointLoader.register_scheme(prefix, loader, force=True)

@@ -11,9 +11,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.runner import CheckpointLoader
 
 from mlcl_mmseg.errors import InputError, MissingFileError
-from mlcl_mmseg.safe_load import read_checkpoint
+from mlcl_mmseg.safe_load import read_checkpoint, use_safe_loading
 
 needs_safe_globals = pytest.mark.skipif(
     not hasattr(torch.serialization, 'safe_globals'), reason='PyTorch 2.1 refuses NumPy scalars'
@@ -180,3 +181,22 @@ def test_damaged_files(data, tmp_path_factory):
         assert 'x.pkl' in str(error)
     else:
         assert isinstance(found, dict)
+
+
+@pytest.mark.parametrize(
+    'place', ['https://x.org/a.pth', 'openmmlab://a', 'torchvision://resnet50']
+)
+def test_the_tools_read_local_files_alone(place, monkeypatch):
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    use_safe_loading()
+    with pytest.raises(InputError, match=f'{place} is not a local file: download it and give'):
+        CheckpointLoader.load_checkpoint(place)
+
+
+def test_the_tools_read_safely(tmp_path, monkeypatch):
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    use_safe_loading()
+    saved_attack(tmp_path / 'x.pkl')
+    with pytest.raises(InputError, match=r'x\.pkl (is damaged|holds)'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'x.pkl'))
+    assert not (tmp_path / 'attacked').exists()

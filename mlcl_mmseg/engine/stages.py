@@ -247,6 +247,7 @@ def checkpoints(config: Config) -> list[str]:
     found = {
         int(path.stem.removeprefix('iter_')): str(path)
         for path in Path(config.work_dir).glob('iter_*.pth')
+        if path.stem.removeprefix('iter_').isdecimal()
     }
     return [found[iteration] for iteration in sorted(found, reverse=True)]
 

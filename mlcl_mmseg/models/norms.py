@@ -20,6 +20,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
         world_size = get_world_size()
         if not self.training or world_size == 1:
             return super().forward(inputs)
+        kind, inputs = inputs.dtype, inputs.float()
         # two passes: a difference of large squares would lose the small variances
         mean = distributed.all_reduce(inputs.mean((0, 2, 3))) / world_size
         centred = inputs - mean[:, None, None]
@@ -30,4 +31,4 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(kind)

@@ -96,17 +96,23 @@ class PseudoLabelGeneration:
             manifest = json.loads((self.folder / MANIFEST).read_text())
         except (OSError, ValueError):
             return None
-        has_files = isinstance(manifest, dict) and isinstance(manifest.get('files'), dict)
-        return manifest if has_files else None
+        kinds = dict(files=dict, checkpoint=str, weights=str)
+        is_whole = isinstance(manifest, dict) and all(
+            isinstance(manifest.get(key), kind) for key, kind in kinds.items()
+        )
+        return manifest if is_whole else None
 
     def find_damage(self) -> str | None:
         """What is wrong with the files as they lie there, for a message; None if nothing is."""
         if self.manifest is None:
             return f'{self.folder} is missing or without its {MANIFEST}'
-        found = count_files(self.folder)
-        for domain, expected in self.manifest['files'].items():
-            if found.get(domain) != expected:
-                return f'{self.folder / domain} has {found.get(domain)} and should have {expected}'
+        found, expected = count_files(self.folder), self.manifest['files']
+        for domain in {**expected, **found}:
+            if found.get(domain) != expected.get(domain):
+                return (
+                    f'{self.folder / domain} has {found.get(domain)} and should have '
+                    f'{expected.get(domain)}'
+                )
         return None
 
 
@@ -121,8 +127,8 @@ def count_files(folder: Path) -> dict[str, dict[str, int]]:
 
 def generations(root: str | Path) -> list[PseudoLabelGeneration]:
     """The complete generations under ``root``, oldest first."""
-    folders = (path for path in Path(root).glob('iter_*') if path.suffix != '.partial')
-    iterations = sorted(int(path.name.removeprefix('iter_')) for path in folders)
+    numbers = (path.name.removeprefix('iter_') for path in Path(root).glob('iter_*'))
+    iterations = sorted(int(number) for number in numbers if number.isdecimal())
     return [PseudoLabelGeneration(root, iteration) for iteration in iterations]
 
 
@@ -154,7 +160,11 @@ def load_soft_pseudo_label(path: str) -> np.ndarray:
             soft_pseudo_label = arrays['arr_0']
     # whatever NumPy and zipfile raise on bytes that they do not understand
     except Exception as error:
-        raise InputError(f'The pseudo-label {path} is damaged ({error}): {remedy}.') from error
+        # a file that is missing is noticed on resume
+        Path(path).unlink()
+        raise InputError(
+            f'The pseudo-label {path} was damaged ({error}) and is removed: {remedy}.'
+        ) from error
     if soft_pseudo_label.ndim != 3 or soft_pseudo_label.dtype != np.float16:
         raise InputError(
             f'The pseudo-label {path} has {soft_pseudo_label.dtype} of shape '

@@ -47,9 +47,9 @@ def test_map_labels_without_a_label():
 
 def test_soft_pseudo_label_is_loaded_as_float32(tmp_path):
     soft = np.random.default_rng(0).random((7, 5, 9)).astype(np.float16)
-    np.save(tmp_path / 'soft.npy', soft)
+    np.savez(tmp_path / 'soft.npz', soft)
     loaded = TRANSFORMS.build(dict(type='LoadSoftPseudoLabel'))(
-        dict(pseudo_label_path=str(tmp_path / 'soft.npy'))
+        dict(pseudo_label_path=str(tmp_path / 'soft.npz'))
     )['soft_pseudo_label']
     assert loaded.dtype == np.float32
     np.testing.assert_array_equal(loaded, soft.astype(np.float32))

@@ -104,7 +104,7 @@ class TestStore:
         generation.begin()
         for name in ('a', 'city/b'):
             generation.write('dusk', name, np.ones((2, 2, 2)))
-        generation.finish(dict(checkpoint='x.pth'))
+        generation.finish(dict(checkpoint='x.pth', weights='0'))
         assert generation.manifest['checkpoint'] == 'x.pth'
         assert generation.find_damage() is None
         path = Path(generation.path('dusk', 'city/b'))
@@ -121,8 +121,8 @@ class TestStore:
         ('content', 'message'),
         [
             (None, 'is missing: end the run and go on with --resume'),
-            (b'', r'is damaged \(.*\): end the run'),
-            (b'\x93NUMPY', 'is damaged'),
+            (b'', r'was damaged \(.*\) and is removed: end the run'),
+            (b'\x93NUMPY', 'was damaged'),
             (np.ones((2, 2)), 'has float64 of shape .2, 2., not probabilities'),
         ],
     )

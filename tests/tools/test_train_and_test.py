@@ -260,7 +260,7 @@ def test_mixed_precision_reaches_every_optimiser(monkeypatch):
         (['--cfg-options', 'warmup.lod_from=x'], 'lod_from is no setting of .*small_warmup.py, di'),
         (['--cfg-options', 'warmup=x.py'], 'The config x.py does not exist: give'),
         (['--cfg-options', 'warmup=None', 'warmup.resume=True'], 'warmup.resume is for a warm-up'),
-        (['--cfg-options', 'train_cfg.max_iters=many'], "train_cfg.max_iters is 'many', but Iter"),
+        (['--cfg-options', 'train_cfg.max_iters=many'], "train_cfg.max_iters is 'many', but Stre"),
         (['--cfg-options', 'warmup.model.gan=1'], 'model.gan is 1, but AdversarialWarmup takes'),
         (['--amp'], '--amp needs a GPU: leave it out.'),
         (['--launcher', 'pytorch'], 'pytorch needs the variable RANK: start with tools/dist_train'),

@@ -61,8 +61,8 @@ class DiscriminatorHook(Hook):
                 source, target, self.segmentor.gan
             )
         figures = mean_figures(figures)
-        # where the network's loss was not finite, neither are the maps that it left
-        if all(torch.isfinite(value) for value in figures.values()):
+        # a step is skipped as a whole
+        if all(torch.isfinite(value) for value in (outputs['loss'], *figures.values())):
             optim_wrapper.update_params(sum(losses))
         self.bank.requires_grad_(False)
         self.segmentor.self_information_maps = None

@@ -62,11 +62,12 @@ class PseudoLabelHook(Hook):
         if not is_training(runner):
             return
         loop = runner.train_loop
-        if runner.val_loop is None or self.interval % loop.val_interval:
+        first = max(loop.val_interval, loop.val_begin)
+        if runner.val_loop is None or self.interval % loop.val_interval or self.interval < first:
             raise InputError(
                 f'PseudoLabelHook.interval is {self.interval}, but a refresh follows a validation: '
-                f'make it a multiple of train_cfg.val_interval ({loop.val_interval}) and '
-                'validate.'
+                f'make it a multiple of train_cfg.val_interval ({loop.val_interval}), not below '
+                f'val_begin ({loop.val_begin}), and validate.'
             )
         if not any(isinstance(hook, CheckpointHook) and hook.save_best for hook in runner.hooks):
             raise InputError(

@@ -26,6 +26,11 @@ class ResumeHook(Hook):
         for key in ('best_ckpt', 'last_ckpt'):
             if runtime_info.get(key) is not None:
                 runtime_info[key] = str(Path(runner.work_dir, Path(runtime_info[key]).name))
+        best = runtime_info.get('best_ckpt')
+        if best is not None and not Path(best).is_file():
+            # a later best one has taken its place, and the checkpoint after that is gone
+            runner.logger.warning(f'{best} is gone: the best is sought anew from here.')
+            del runtime_info['best_ckpt'], runtime_info['best_score']
 
     def before_train(self, runner: Runner) -> None:
         """Validate the iteration that is resumed, if it is one that is validated."""

@@ -8,6 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from ...errors import InputError
 from ...global_batch import mean_figures
 
 
@@ -26,7 +27,15 @@ def train_step(
     Returns:
         dict[str, Tensor]: Figures to log, the mean over all processes. If ``loss`` is not finite,
         weights, running statistics and the optimiser's state are as they were.
+
+    Raises:
+        InputError: If gradients are to be accumulated over several steps.
     """
+    if optim_wrapper._accumulative_counts != 1:
+        raise InputError(
+            'optim_wrapper.accumulative_counts is not supported: use a larger batch_size, with '
+            "model.backward='per_target' if memory is short."
+        )
     segmentor = model.module if is_model_wrapper(model) else model
     statistics = [(each, each.clone()) for each in segmentor.buffers()]
     data = segmentor.data_preprocessor(data, True)
@@ -46,9 +55,8 @@ def train_step(
             figures[name] = figures.get(name, 0) + value.detach()
     figures = mean_figures(figures)
     if torch.isfinite(figures['loss']):
-        if optim_wrapper.should_update():
-            optim_wrapper.step()
-            optim_wrapper.zero_grad()
+        optim_wrapper.step()
+        optim_wrapper.zero_grad()
     else:
         optim_wrapper.zero_grad()
         for each, value in statistics:
