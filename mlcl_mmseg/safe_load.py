@@ -44,6 +44,8 @@ def read_checkpoint(path: str | Path) -> Any:
     if not Path(path).is_file():
         raise MissingFileError(f'The checkpoint {path} does not exist: correct the path.')
     try:
+        if is_torchscript(path):
+            raise UnpicklingError('a compiled module')
         # PyTorch's reader does not look at the checksums that it writes
         if zipfile.is_zipfile(path) and (torn := zipfile.ZipFile(path).testzip()):
             raise EOFError(f'the checksum of {torn} is wrong')
@@ -56,6 +58,17 @@ def read_checkpoint(path: str | Path) -> Any:
         raise InputError(
             f'{path} is damaged or no checkpoint of PyTorch ({type(error).__name__}): get it again.'
         ) from error
+
+
+def is_torchscript(path: str | Path) -> bool:
+    """Whether a file is a compiled module, which PyTorch 2.1 would load by ``torch.jit``.
+
+    PyTorch goes by the first bytes and its own reader; Python's zipfile may see another archive.
+    """
+    with open(path, 'rb') as file:
+        if file.read(4) != b'PK\x03\x04':
+            return False
+    return 'constants.pkl' in torch._C.PyTorchFileReader(str(path)).get_all_records()
 
 
 def refusal(path: str | Path, error: Exception) -> str:

@@ -86,4 +86,4 @@ class StreamTrainLoop(IterBasedTrainLoop):
 def seed_step(seed: int, iteration: int) -> None:
     """Seed what a step draws on this process, such as dropout."""
     key = np.random.SeedSequence([seed, iteration, get_rank()])
-    torch.manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
+    torch.manual_seed(int(key.generate_state(1, np.uint64)[0]) >> 1)

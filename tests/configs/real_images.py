@@ -35,6 +35,9 @@ pipelines = {
     for name, steps in _base_.pipelines.items()
 }
 
+# for mmseg.apis.inference_model
+test_pipeline = pipelines['test']
+
 train_dataloader = dict(
     batch_size=2,
     num_workers=1,

@@ -15,6 +15,9 @@ pipelines = {
     for name, steps in _base_.pipelines.items()
 }
 
+# for mmseg.apis.inference_model
+test_pipeline = pipelines['test']
+
 train_dataloader = dict(
     dataset=dict(source_pipeline=pipelines['source'], target_pipeline=pipelines['warmup'])
 )

@@ -67,6 +67,9 @@ pipelines = dict(
     test_full_resolution=[load_image, resize, load_label, dict(type='MapLabels'), pack],
 )
 
+# for mmseg.apis.inference_model
+test_pipeline = pipelines['test']
+
 train_dataloader = dict(
     batch_size=4,
     num_workers=4,

@@ -21,6 +21,9 @@ pipelines = {
     for name, steps in _base_.pipelines.items()
 }
 
+# for mmseg.apis.inference_model
+test_pipeline = pipelines['test']
+
 train_dataloader = dict(
     num_workers=1,
     dataset=dict(
