@@ -9,6 +9,9 @@ from torch import Tensor
 from ..datasets.label_spaces import IGNORE_INDEX
 from ..global_batch import gather_shares
 
+# integers as wide as a float
+BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+
 
 def normalised_entropy(probability: Tensor) -> Tensor:
     """Entropy over classes in units of log2(C).
@@ -26,8 +29,8 @@ def normalised_entropy(probability: Tensor) -> Tensor:
 def class_thresholds(entropy: Tensor, hard: Tensor, num_classes: int, quantile: float) -> Tensor:
     """Per class, the entropy at index round(quantile · n) of its n pixels in ascending order.
 
-    Halves round to even. All classes are handled at once: pixels are sorted by class and, within
-    a class, by entropy.
+    Halves round to even. All classes are handled at once: pixels are sorted by entropy and then,
+    keeping that order, by class.
 
     Args:
         entropy (Tensor): (B, h, w).
@@ -39,7 +42,9 @@ def class_thresholds(entropy: Tensor, hard: Tensor, num_classes: int, quantile: 
         Tensor: (C,); 0 for a class without pixels.
     """
     entropy, hard = entropy.flatten(), hard.flatten()
-    by_entropy = entropy.argsort()
+    # the bits of floats from 0 on are in the order of the floats, and integers are sorted faster
+    bits = entropy.clamp(min=0).view(BITS[entropy.dtype])
+    by_entropy = bits.argsort()
     order = by_entropy[hard[by_entropy].argsort(stable=True)]
     ones = torch.ones_like(hard)
     count = torch.zeros(num_classes, dtype=torch.long, device=hard.device).scatter_add_(
@@ -73,7 +78,8 @@ def select_pseudo_label(
     """
     size = int(soft.shape[2] * scale), int(soft.shape[3] * scale)
     soft = F.interpolate(soft, size=size, mode='bilinear', align_corners=True)
-    entropy, hard = normalised_entropy(soft), soft.argmax(dim=1)
+    # faster than argmax
+    entropy, hard = normalised_entropy(soft), soft.max(dim=1).indices
     every = (gather_shares(entropy), gather_shares(hard)) if global_batch else (entropy, hard)
     threshold = class_thresholds(*every, soft.shape[1], quantile)
     kept = entropy < threshold.clamp(min=entropy_floor)[hard]

@@ -118,10 +118,19 @@ def test_initialisation_of_a_head():
     assert [branch.conv.dilation[0] for branch in head.branches] == [1, 6, 12, 18, 24]
 
 
-def test_ensemble_head_takes_n_feature_maps(build_tiny):
-    model = build_tiny('MCLSegmentor', 3)
-    assert model.ensemble_head.in_channels == 3 * model.decode_head.in_channels
-    assert model.ensemble_logits([(torch.rand(2, 32, 4, 6),)] * 3).shape == (2, 3, 4, 6)
+@pytest.mark.parametrize('order', [None, [1, 0, 2]])
+def test_ensemble_head_takes_n_feature_maps(build_tiny, order):
+    """Computed part by part it is the head on the concatenation."""
+    model = build_tiny('MCLSegmentor', 3).double()
+    features = [(torch.rand(2, 32, 4, 6, dtype=torch.float64),) for _ in range(3)]
+    heads = [[model.domain_heads[0], model.decode_head], [], [model.domain_heads[2]]]
+    logits, ensemble = model.logits_with_ensemble(heads, features, order)
+    concatenated = torch.cat([features[place][0] for place in order or range(3)], dim=1)
+    torch.testing.assert_close(ensemble, model.ensemble_head([concatenated]))
+    for (level,), own, found in zip(features, heads, logits):
+        assert len(own) == len(found)
+        for head, each in zip(own, found):
+            torch.testing.assert_close(each, head([level]))
 
 
 def sample(domain=None, label=None, ori_shape=(16, 24)):

@@ -1,3 +1,3 @@
-from .deeplabv2_head import DeepLabV2Head
+from .deeplabv2_head import DeepLabV2Head, HeadPart, branch_maps, joint_logits
 
-__all__ = ['DeepLabV2Head']
+__all__ = ['DeepLabV2Head', 'HeadPart', 'branch_maps', 'joint_logits']

@@ -1,12 +1,16 @@
 """The decode head that every classifier uses (method.md §1)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+from .dilated_convolution import dilated_convolution
 
 
 class SqueezeExcitation(nn.Module):
@@ -47,6 +51,8 @@ class DeepLabV2Head(BaseDecodeHead):
         dilations (Sequence[int]): Dilations of the 3×3 branches.
         dropout_ratio (float): Of the channels before the classifier.
         norm_cfg (dict): Group norm with 32 groups.
+        window_share (float): See :func:`dilated_convolution`; 0.6 is where the ways to compute it
+            meet on CPUs in float32. 0: convolutions as PyTorch has them.
         align_corners (bool): How logits are resized.
         loss_decode (dict): Loss where the head serves an ordinary segmentor of MMSegmentation.
         **kwargs: Those of :class:`mmseg.models.decode_heads.decode_head.BaseDecodeHead`.
@@ -60,6 +66,7 @@ class DeepLabV2Head(BaseDecodeHead):
         dilations: Sequence[int] = (6, 12, 18, 24),
         dropout_ratio: float = 0.1,
         norm_cfg: dict = dict(type='GN', num_groups=32),  # noqa: B006
+        window_share: float = 0.6,
         align_corners: bool = True,
         loss_decode: dict = dict(type='CrossEntropyLoss', avg_non_ignore=True),  # noqa: B006
         init_cfg: dict | None = None,
@@ -76,6 +83,7 @@ class DeepLabV2Head(BaseDecodeHead):
             init_cfg=init_cfg,
             **kwargs,
         )
+        self.window_share = window_share
         branch = dict(in_channels=in_channels, out_channels=channels, bias=True, norm_cfg=norm_cfg)
         self.branches = nn.ModuleList([ConvModule(kernel_size=1, **branch)])
         for dilation in dilations:
@@ -109,6 +117,67 @@ class DeepLabV2Head(BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Features of the stages (B, C, h, w) to logits (B, classes, h, w)."""
-        features = self._transform_inputs(inputs)
-        features = torch.cat([branch(features) for branch in self.branches], dim=1)
+        (maps,) = branch_maps([HeadPart(self)], self._transform_inputs(inputs))
+        return self.logits(maps)
+
+    def logits(self, maps: Sequence[Tensor]) -> Tensor:
+        """What follows the branches' convolutions.
+
+        Args:
+            maps (Sequence[Tensor]): Of :func:`branch_maps`; of a head that takes several features
+                as one, their sum.
+
+        Returns:
+            Tensor: (B, classes, h, w).
+        """
+        features = [
+            branch.activate(branch.norm(each + branch.conv.bias.to(each.dtype)[:, None, None]))
+            for branch, each in zip(self.branches, maps)
+        ]
+        features = torch.cat(features, dim=1)
         return self.cls_seg(self.bottleneck(self.squeeze_excitation(features)))
+
+
+class HeadPart(NamedTuple):
+    """A head, or what of its branches sees some of its input channels.
+
+    Attributes:
+        head (DeepLabV2Head): The head.
+        channels (slice): Of its input.
+    """
+
+    head: DeepLabV2Head
+    channels: slice = slice(None)
+
+
+def branch_maps(parts: Sequence[HeadPart], features: Tensor) -> list[list[Tensor]]:
+    """The branches of heads that share their input, each branch as one convolution.
+
+    Args:
+        parts (Sequence[HeadPart]): Of heads with the same dilations.
+        features (Tensor): (B, C, h, w), the channels that every part sees.
+
+    Returns:
+        list[list[Tensor]]: Of each part, of each branch, (B, channels, h, w) without bias.
+    """
+    first = parts[0].head
+    widths = [part.head.channels for part in parts]
+
+    def weight_of(branch: int) -> Tensor:
+        weights = [part.head.branches[branch].conv.weight[:, part.channels] for part in parts]
+        return torch.cat(weights) if len(weights) > 1 else weights[0]
+
+    joint = [F.conv2d(features, weight_of(0))]
+    # under autocast, the kind that convolutions compute in
+    kind = joint[0].dtype
+    features = features.to(kind)
+    for branch in range(1, len(first.branches)):
+        weight, dilation = weight_of(branch).to(kind), first.branches[branch].conv.dilation[0]
+        joint.append(dilated_convolution(features, weight, dilation, first.window_share))
+    return [list(maps) for maps in zip(*(each.split(widths, dim=1) for each in joint))]
+
+
+def joint_logits(heads: Sequence[DeepLabV2Head], features: Tensor) -> list[Tensor]:
+    """What each of several heads makes of (B, C, h, w) features, (B, classes, h, w)."""
+    maps = branch_maps([HeadPart(head) for head in heads], features)
+    return [head.logits(each) for head, each in zip(heads, maps)]

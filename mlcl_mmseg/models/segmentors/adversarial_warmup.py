@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...errors import InputError
+from ..decode_heads import joint_logits
 from ..discriminators import DiscriminatorBank
 from ..losses import GAN_LOSSES, gan_loss, self_information, source_cross_entropy
 from ..losses.adversarial import SOURCE
@@ -100,18 +101,17 @@ class AdversarialWarmup(MultiTargetSegmentor):
         """
         source, losses = inputs['source'], {}
         size = source['img'].shape[2:]
-        features = self.extract_feat(source['img'])
+        images = [source['img'], *(target['img'] for target in inputs['targets'])]
+        features, *target_features = self.extract_passes(images)
         source_maps, target_maps = [], []
-        for domain, head in zip(self.targets, self.domain_heads):
-            logits = head(features)
+        for domain, logits in zip(self.targets, joint_logits(self.domain_heads, features[-1])):
             losses[f'warmup/loss_source/{domain}'] = source_cross_entropy(
                 logits, source['label'], self.global_batch
             )
             source_maps.append(self_information(logits.detach(), size))
 
-        for index, (domain, target) in enumerate(zip(self.targets, inputs['targets'])):
-            logits = self.domain_heads[index](self.extract_feat(target['img']))
-            target_map = self_information(logits, size)
+        for index, domain in enumerate(self.targets):
+            target_map = self_information(self.domain_heads[index](target_features[index]), size)
             fooled = gan_loss(self.discriminators[index](target_map), SOURCE, self.gan)
             losses[f'warmup/loss_adversarial/{domain}'] = self.adversarial_weight * fooled
             target_maps.append(target_map.detach())

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import torch
 from mmengine.optim import OptimWrapper
 from mmseg.models import EncoderDecoder
 from torch import Tensor
 
 from ...errors import InputError
+from .recomputation import recompute_blocks
 from .train_step import train_step
 
 
@@ -17,6 +19,11 @@ class DomainSegmentor(EncoderDecoder):
         *args: Those of :class:`mmseg.models.EncoderDecoder`.
         global_batch (bool): Whether thresholds, masks and normalisers of the losses are those of
             the whole batch where processes share it; False: those of each process.
+        channels_last (bool): Whether weights and images lie in memory with their channels last,
+            which convolutions are faster with.
+        recompute_activations (bool): Whether the backward pass computes what is inside the
+            backbone's blocks again instead of keeping it, which takes a third more time and much
+            less memory.
         **kwargs: Those of :class:`mmseg.models.EncoderDecoder`.
     """
 
@@ -25,9 +32,24 @@ class DomainSegmentor(EncoderDecoder):
     # how the names of tensors begin that every checkpoint has to hold
     needed_parts: tuple[str, ...] = ('backbone.', 'decode_head.')
 
-    def __init__(self, *args, global_batch: bool = True, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        global_batch: bool = True,
+        channels_last: bool = True,
+        recompute_activations: bool = False,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.global_batch = global_batch
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.memory_format)
+        if recompute_activations:
+            recompute_blocks(self.backbone)
+
+    def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
+        """Images (B, 3, H, W) to the maps of the backbone, or of its neck."""
+        return super().extract_feat(inputs.contiguous(memory_format=self.memory_format))
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One step, see :func:`train_step`."""

@@ -1,5 +1,6 @@
 """Stage two: multi-level self-training with hierarchical distillation (method.md §4)."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from ...datasets.label_spaces import IGNORE_INDEX
 from ...errors import InputError
 from ...pseudo_labels import select_pseudo_label, warp_pseudo_label
+from ..decode_heads import DeepLabV2Head, HeadPart, branch_maps
 from ..losses import (
     agreement_weight,
     distillation,
@@ -70,8 +72,6 @@ class MCLSegmentor(MultiTargetSegmentor):
                 f'model.backward is {backward!r}, but it is {TOGETHER} or {PER_TARGET}.'
             )
         super().__init__(targets, backbone, decode_head, **kwargs)
-        in_channels = self.num_targets * decode_head['in_channels']
-        self.ensemble_head = MODELS.build({**decode_head, 'in_channels': in_channels})
         self.style_transfer = MODELS.build(style_transfer)
         self.gamma = gamma
         self.selection_quantile = selection_quantile
@@ -80,6 +80,11 @@ class MCLSegmentor(MultiTargetSegmentor):
         self.cross_sample_mask = cross_sample_mask
         self.own_features_first = own_features_first
         self.backward = backward
+
+    def _init_decode_head(self, decode_head: dict) -> None:
+        super()._init_decode_head(decode_head)
+        in_channels = self.num_targets * decode_head['in_channels']
+        self.ensemble_head = MODELS.build({**decode_head, 'in_channels': in_channels})
 
     @property
     def turns(self) -> list[str | None]:
@@ -120,13 +125,11 @@ class MCLSegmentor(MultiTargetSegmentor):
             list[Tensor]: N + 2 scalars.
         """
         image, label = source['img'], source['label']
-        features = [
-            self.extract_feat(self.style_transfer(image, target['img'])) for target in targets
-        ]
-        agnostic_features = self.extract_feat(image)
-        logits = [head(feature) for head, feature in zip(self.domain_heads, features)]
-        logits.append(self.decode_head(agnostic_features))
-        logits.append(self.ensemble_logits(features))
+        styled = [self.style_transfer(image, target['img']) for target in targets]
+        *features, agnostic_features = self.extract_passes([*styled, image])
+        heads = [[head] for head in self.domain_heads]
+        logits, ensemble = self.logits_with_ensemble(heads, features)
+        logits = [*itertools.chain(*logits), self.decode_head(agnostic_features), ensemble]
         return [source_cross_entropy(each, label, self.global_batch) for each in logits]
 
     def target_losses(self, index: int, targets: Sequence[dict]) -> dict[str, Tensor]:
@@ -147,15 +150,18 @@ class MCLSegmentor(MultiTargetSegmentor):
         size = pseudo_label.shape[1:]
 
         strong = target['strong_img']
-        features = {index: self.extract_feat(strong)}
-        for j in others:
-            features[j] = self.extract_feat(self.style_transfer(strong, targets[j]['strong_img']))
-
-        individual = resize_logits(self.domain_heads[index](features[index]), size)
-        agnostic = resize_logits(self.decode_head(features[index]), size)
-        collaborative = [resize_logits(self.domain_heads[j](features[j]), size) for j in others]
-        order = [index, *others] if self.own_features_first else range(self.num_targets)
-        ensemble = resize_logits(self.ensemble_logits([features[j] for j in order]), size)
+        styled = [self.style_transfer(strong, targets[j]['strong_img']) for j in others]
+        features = self.extract_passes([strong, *styled])
+        heads = [[self.domain_heads[j]] for j in others]
+        own_heads = [self.domain_heads[index], self.decode_head]
+        order = [index, *others]
+        ((individual, agnostic), *collaborative), ensemble = self.logits_with_ensemble(
+            [own_heads, *heads], features, None if self.own_features_first else order
+        )
+        individual, agnostic, ensemble = (
+            resize_logits(each, size) for each in (individual, agnostic, ensemble)
+        )
+        collaborative = [resize_logits(each, size) for (each,) in collaborative]
 
         weight = agreement_weight(individual, collaborative, self.gamma)
 
@@ -190,6 +196,33 @@ class MCLSegmentor(MultiTargetSegmentor):
         )
         return warp_pseudo_label(selected, target['strong_affine'], target['strong_cutout'])
 
-    def ensemble_logits(self, features: Sequence[Sequence[Tensor]]) -> Tensor:
-        """The ensemble head on the channel concatenation of N feature maps, (B, C, h, w)."""
-        return self.ensemble_head([torch.cat([levels[-1] for levels in features], dim=1)])
+    def logits_with_ensemble(
+        self,
+        heads: Sequence[Sequence[DeepLabV2Head]],
+        features: Sequence[Sequence[Tensor]],
+        places: Sequence[int] | None = None,
+    ) -> tuple[list[list[Tensor]], Tensor]:
+        """What heads make of a feature map each, and the ensemble head of all N together.
+
+        The ensemble head takes their concatenation along the channels. Its branches are linear in
+        it, so each map's part of them is computed with the other heads of that map, and added up.
+
+        Args:
+            heads (Sequence[Sequence[DeepLabV2Head]]): Of each feature map those that see it alone.
+            features (Sequence[Sequence[Tensor]]): N times what the backbone returns.
+            places (Sequence[int], optional): Of each map in the ensemble head's input; by default
+                in the order given.
+
+        Returns:
+            tuple[list[list[Tensor]], Tensor]: Logits (B, C, h, w) of ``heads``, and the ensemble's.
+        """
+        channels = self.decode_head.in_channels
+        logits, ensemble_maps = [], []
+        for place, own, levels in zip(places or itertools.count(), heads, features):
+            seen = slice(place * channels, (place + 1) * channels)
+            parts = [*map(HeadPart, own), HeadPart(self.ensemble_head, seen)]
+            *maps, ensemble_part = branch_maps(parts, levels[-1])
+            logits.append([head.logits(each) for head, each in zip(own, maps)])
+            ensemble_maps.append(ensemble_part)
+        summed = [sum(branch) for branch in zip(*ensemble_maps)]
+        return logits, self.ensemble_head.logits(summed)

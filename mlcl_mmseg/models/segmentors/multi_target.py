@@ -1,11 +1,15 @@
 """What all stages share: a backbone, a bank of heads, inference with one of them."""
 
+from collections.abc import Sequence
+
 import torch
 from mmengine.model import ModuleList
 from mmseg.registry import MODELS
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...errors import InputError
+from ..decode_heads import DeepLabV2Head
 from .domain_segmentor import DomainSegmentor
 
 # what MCL takes over from a warm-up
@@ -25,7 +29,8 @@ class MultiTargetSegmentor(DomainSegmentor):
         **kwargs: Those of :class:`mmseg.models.EncoderDecoder`.
 
     Raises:
-        InputError: If there is no target, one is named twice, or a name contains 'loss'.
+        InputError: If there is no target, one is named twice, a name contains 'loss', or the head
+            is none of ours.
     """
 
     def __init__(self, targets: list[str], backbone: dict, decode_head: dict, **kwargs) -> None:
@@ -51,6 +56,28 @@ class MultiTargetSegmentor(DomainSegmentor):
 
     def _init_domain_heads(self, decode_head: dict) -> None:
         self.domain_heads = ModuleList([MODELS.build(decode_head) for _ in self.targets])
+        if not isinstance(self.domain_heads[0], DeepLabV2Head):
+            raise InputError(
+                f'model.decode_head.type is {decode_head["type"]}, but a bank of heads computes '
+                'what they share at once: make it DeepLabV2Head or a subclass.'
+            )
+
+    def extract_passes(self, images: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+        """The maps of several batches, each with the statistics of its own (method.md §4).
+
+        Where no layer takes the statistics of a batch, all are computed as one.
+
+        Args:
+            images (Sequence[Tensor]): (B, 3, H, W) each, of one size.
+
+        Returns:
+            list[Sequence[Tensor]]: Of each batch what :meth:`extract_feat` returns.
+        """
+        norms = (module for module in self.backbone.modules() if isinstance(module, _BatchNorm))
+        if any(norm.training for norm in norms):
+            return [self.extract_feat(each) for each in images]
+        levels = self.extract_feat(torch.cat(list(images)))
+        return list(zip(*(level.chunk(len(images)) for level in levels)))
 
     @torch.no_grad()
     def soft_pseudo_label(self, inputs: Tensor, target: int) -> Tensor:

@@ -72,6 +72,25 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     )
 
 
+def mean_and_std(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and population standard deviation of each channel.
+
+    Of whole numbers, which float64 adds up exactly: a constant channel has the deviation 0.
+
+    Args:
+        image (Tensor): (B, 3, H, W) whole numbers.
+
+    Returns:
+        tuple[Tensor, Tensor]: (B, 3, 1, 1) each.
+    """
+    count = image.shape[2] * image.shape[3]
+    total = image.sum((2, 3), keepdim=True, dtype=torch.float64)
+    squares = image.square().sum((2, 3), keepdim=True, dtype=torch.float64)
+    mean = total / count
+    variance = (squares - mean * total).clamp(min=0) / count
+    return mean.to(image.dtype), variance.sqrt().to(image.dtype)
+
+
 @torch.no_grad()
 def reinhard_transfer(content: Tensor, style: Tensor) -> Tensor:
     """Give each content image the colours of the style image beside it.
@@ -88,10 +107,10 @@ def reinhard_transfer(content: Tensor, style: Tensor) -> Tensor:
         Tensor: (B, 3, H, W) RGB from 0 to 1 in steps of 1/255, without gradient.
     """
     content, style = rgb_to_lab(content).round(), rgb_to_lab(style).round()
-    content_std, content_mean = torch.std_mean(content, dim=(2, 3), correction=0, keepdim=True)
-    style_std, style_mean = torch.std_mean(style, dim=(2, 3), correction=0, keepdim=True)
+    content_mean, content_std = mean_and_std(content)
+    style_mean, style_std = mean_and_std(style)
     scale = torch.where(content_std > 0, style_std / content_std, 0)
-    result = (content - content_mean) * scale + style_mean
+    result = content * scale + (style_mean - content_mean * scale)
     return (lab_to_rgb(result.clamp(0, 255).floor()) * 255).round() / 255
 
 
