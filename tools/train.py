@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 
 from mlcl_mmseg.command_line import (
@@ -13,6 +12,7 @@ from mlcl_mmseg.command_line import (
     load_config,
     start_processes,
 )
+from mlcl_mmseg.engine.precision import PRECISIONS, use_precision
 from mlcl_mmseg.engine.stages import train_stages
 from mlcl_mmseg.errors import InputError
 
@@ -29,7 +29,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume', action='store_true', help='go on with the unfinished stage in the work dir'
     )
-    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    parser.add_argument(
+        '--precision', choices=PRECISIONS, help="fp32, tf32, bf16 or fp16; by default the config's"
+    )
+    parser.add_argument(
+        '--amp', dest='precision', action='store_const', const='fp16', help='--precision fp16'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -66,26 +71,14 @@ def load_stages(args: argparse.Namespace) -> list[Config]:
     return [load_config(config.warmup, warmup_options, work_dir, args.launcher), config]
 
 
-def enable_amp(optim_wrapper: dict) -> None:
-    """Turn one optimiser wrapper config, or each of several, to automatic mixed precision."""
-    if 'optimizer' in optim_wrapper:
-        optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
-        return
-    for value in optim_wrapper.values():
-        if isinstance(value, dict) and 'optimizer' in value:
-            enable_amp(value)
-
-
 def main() -> None:
     """Train what the command line says."""
     args = parse_args()
-    if args.amp and not torch.cuda.is_available():
-        raise InputError('--amp needs a GPU: leave it out.')
     stages = load_stages(args)
     for config in stages:
         check_writable(config.work_dir, '--work-dir')
-        if args.amp:
-            enable_amp(config.optim_wrapper)
+        if args.precision is not None:
+            use_precision(config.optim_wrapper, args.precision)
         if args.auto_scale_lr:
             config.auto_scale_lr.enable = True
     start_processes(args.launcher, stages[-1], args.local_rank)

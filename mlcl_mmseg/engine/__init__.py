@@ -6,9 +6,11 @@ from .hooks import (
     FiniteLossHook,
     PseudoLabelHook,
     ResumeHook,
+    StepFiguresHook,
 )
 from .model_wrapper import MultiTargetDistributedDataParallel
 from .optim_wrapper_constructor import MultiTargetOptimWrapperConstructor
+from .precision import PrecisionOptimWrapper
 from .stream_train_loop import StreamTrainLoop
 
 __all__ = [
@@ -19,7 +21,9 @@ __all__ = [
     'FiniteLossHook',
     'MultiTargetDistributedDataParallel',
     'MultiTargetOptimWrapperConstructor',
+    'PrecisionOptimWrapper',
     'PseudoLabelHook',
     'ResumeHook',
+    'StepFiguresHook',
     'StreamTrainLoop',
 ]

@@ -1,6 +1,11 @@
 """Optimisers with the learning rates of the released program (method.md §3, §4, §6-Q9)."""
 
+import inspect
+from collections.abc import Iterable
+
+import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.utils import digit_version
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
@@ -89,11 +94,28 @@ class MultiTargetOptimWrapperConstructor:
         return 1
 
 
-def build_wrapper(config: dict, parameters) -> OptimWrapper:
-    """An optimiser wrapper from its config and parameters or parameter groups."""
+def build_wrapper(config: dict, parameters: Iterable[nn.Parameter] | list[dict]) -> OptimWrapper:
+    """An optimiser wrapper from its config and parameters or parameter groups.
+
+    An optimiser that has a fused form, which goes through memory once, takes it where the
+    parameters lie; ``optimizer.fused=False`` in the config for PyTorch's default.
+    """
     config = dict(config)
-    optimizer = OPTIMIZERS.build(
-        dict(config.pop('optimizer')), default_args=dict(params=parameters)
-    )
+    options = dict(config.pop('optimizer'))
+    parameters = list(parameters)
+    first = parameters[0]['params'][0] if isinstance(parameters[0], dict) else parameters[0]
+    if has_fused_form(OPTIMIZERS.get(options['type']), first.device.type):
+        options.setdefault('fused', True)
+    optimizer = OPTIMIZERS.build(options, default_args=dict(params=parameters))
     config.setdefault('type', 'OptimWrapper')
     return OPTIM_WRAPPERS.build(config, default_args=dict(optimizer=optimizer))
+
+
+def has_fused_form(optimizer: type | None, device: str) -> bool:
+    """Whether this PyTorch has a fused form of an optimiser on 'cuda' or 'cpu'."""
+    if optimizer is None or 'fused' not in inspect.signature(optimizer).parameters:
+        return False
+    # those of CPUs came with 2.4
+    return device == 'cuda' or (
+        device == 'cpu' and digit_version(torch.__version__) >= digit_version('2.4')
+    )

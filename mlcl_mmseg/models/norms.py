@@ -25,14 +25,10 @@ class GlobalBatchNorm(nn.BatchNorm2d):
         mean = distributed.all_reduce(inputs.mean((0, 2, 3))) / world_size
         centred = inputs - mean[:, None, None]
         variance = distributed.all_reduce(centred.square().mean((0, 2, 3))) / world_size
-        if self.track_running_stats:
-            self.update_statistics(mean, variance, inputs.numel() // len(mean) * world_size)
+        with torch.no_grad():
+            count = inputs.numel() // inputs.shape[1] * world_size
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(kind)
-
-    @torch.no_grad()
-    def update_statistics(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Move the running statistics towards those, (C,) each, of ``count`` values a channel."""
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)

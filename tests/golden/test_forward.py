@@ -32,7 +32,9 @@ def test_converted_weights_give_the_released_logits(name, kind, num_targets, bac
         features = model.extract_feat(image_tensor(case['image']))
         logits = {f'head{index}': head(features) for index, head in enumerate(heads)}
         if kind == 'MCLSegmentor':
-            logits['ensemble'] = model.ensemble_head([torch.cat([features[-1]] * num_targets, dim=1)])
+            logits['ensemble'] = model.ensemble_head(
+                [torch.cat([features[-1]] * num_targets, dim=1)]
+            )
 
     statistics = [features[-1].mean(), features[-1].std()]
     np.testing.assert_allclose(statistics, case['feat_mean'], atol=ABSOLUTE_TOLERANCE)

@@ -2,11 +2,14 @@
 optim_wrapper = dict(
     constructor='MultiTargetOptimWrapperConstructor',
     network=dict(
-        type='OptimWrapper',
+        type='PrecisionOptimWrapper',
+        precision='tf32',
         optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=1e-4),
     ),
     discriminators=dict(
-        type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))
+        type='PrecisionOptimWrapper',
+        precision='tf32',
+        optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)),
     ),
     # backbone at 3 and 4 times the rate, as released; 'stated' takes 2.5e-4 at its word
     paramwise_cfg=dict(backbone_rates='nested', lr_mult=dict(domain_heads=10)),

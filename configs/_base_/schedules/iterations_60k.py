@@ -6,6 +6,7 @@ test_cfg = dict(type='TestLoop')
 # is max_iters + 1
 param_scheduler = dict(type='PolyLR', power=0.9, eta_min=0, begin=0, end=60001, by_epoch=False)
 default_hooks = dict(
+    runtime_info=dict(type='StepFiguresHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),

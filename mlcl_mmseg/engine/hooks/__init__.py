@@ -5,6 +5,7 @@ from .durable_checkpoint_hook import DurableCheckpointHook
 from .finite_loss_hook import FiniteLossHook
 from .pseudo_label_hook import PseudoLabelHook
 from .resume_hook import ResumeHook
+from .step_figures_hook import StepFiguresHook
 
 __all__ = [
     'BroadcastBuffersHook',
@@ -14,4 +15,5 @@ __all__ = [
     'FiniteLossHook',
     'PseudoLabelHook',
     'ResumeHook',
+    'StepFiguresHook',
 ]

@@ -12,6 +12,7 @@ from ...errors import InputError
 from ...global_batch import mean_figures
 from ...models.losses.adversarial import SOURCE, TARGET, gan_loss
 from ...models.segmentors.adversarial_warmup import DISCRIMINATORS
+from ...models.segmentors.train_step import EarlyAnswer
 from ..model_wrapper import segmentor_of
 
 
@@ -26,7 +27,8 @@ class DiscriminatorHook(Hook):
     trained later needs them.
     """
 
-    priority = 'NORMAL'
+    # before the step's figures are taken
+    priority = 'HIGHEST'
 
     def before_train(self, runner: Runner) -> None:
         """Wrap the discriminators for their own gradient reduction if there are more processes."""
@@ -56,18 +58,21 @@ class DiscriminatorHook(Hook):
             ]
         figures = {}
         for domain, loss, (source, target) in zip(self.segmentor.targets, losses, logits):
-            figures[f'train/warmup/loss_discriminator/{domain}'] = loss.detach()
-            figures[f'train/warmup/discriminator_accuracy/{domain}'] = accuracy(
+            figures[f'warmup/loss_discriminator/{domain}'] = loss.detach()
+            figures[f'warmup/discriminator_accuracy/{domain}'] = accuracy(
                 source, target, self.segmentor.gan
             )
         figures = mean_figures(figures)
+        total = sum(losses)
+        is_finite = EarlyAnswer(torch.isfinite(torch.stack([*figures.values()]).sum()))
+        optim_wrapper.backward(optim_wrapper.scale_loss(total))
         # a step is skipped as a whole
-        if all(torch.isfinite(value) for value in (outputs['loss'], *figures.values())):
-            optim_wrapper.update_params(sum(losses))
+        if self.segmentor.step_is_finite and is_finite:
+            optim_wrapper.step()
+        optim_wrapper.zero_grad()
         self.bank.requires_grad_(False)
         self.segmentor.self_information_maps = None
-        for name, value in figures.items():
-            runner.message_hub.update_scalar(name, value)
+        outputs.update(figures)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to resume from a checkpoint without discriminators.

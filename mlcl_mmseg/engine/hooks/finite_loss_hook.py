@@ -1,11 +1,11 @@
 """Steps whose loss is not finite: told, and too many of them an end."""
 
-import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...errors import InputError
+from ..model_wrapper import segmentor_of
 
 
 @HOOKS.register_module()
@@ -34,7 +34,7 @@ class FiniteLossHook(Hook):
         Raises:
             InputError: If the last ``patience`` steps were skipped.
         """
-        if torch.isfinite(outputs['loss']):
+        if segmentor_of(runner).step_is_finite:
             self.in_a_row = 0
             return
         self.in_a_row += 1

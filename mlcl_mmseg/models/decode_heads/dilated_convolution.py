@@ -37,9 +37,7 @@ def windows(size: tuple[int, int], dilation: int) -> Iterator[Window]:
 
     for tap in range(9):
         row, column = tap // 3 - 1, tap % 3 - 1
-        inside = all(
-            abs(step) * dilation < length for step, length in zip((row, column), size)
-        )
+        inside = all(abs(step) * dilation < length for step, length in zip((row, column), size))
         if tap != 4 and inside:
             rows, columns = overlap(size[0], row * dilation), overlap(size[1], column * dilation)
             yield tap, (rows[0], columns[0]), (rows[1], columns[1])

@@ -31,6 +31,8 @@ class DomainSegmentor(EncoderDecoder):
     turns: Sequence[str | None] = (None,)
     # how the names of tensors begin that every checkpoint has to hold
     needed_parts: tuple[str, ...] = ('backbone.', 'decode_head.')
+    # whether the last training step's loss was finite, and so the step taken
+    step_is_finite: bool = True
 
     def __init__(
         self,

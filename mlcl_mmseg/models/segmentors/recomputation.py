@@ -53,12 +53,14 @@ def statistics_are_kept(block: nn.Module) -> Iterator[None]:
     norms = [
         module
         for module in block.modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats
+        if isinstance(module, _BatchNorm) and module.training and module.track_running_stats
     ]
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum = 0.0
+        norm.num_batches_tracked -= 1
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
