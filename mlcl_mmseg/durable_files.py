@@ -18,11 +18,12 @@ LOCK = '.lock'
 
 
 @contextmanager
-def full_disk_is_told(path: str | Path) -> Iterator[None]:
+def full_disk_is_told(path: str | Path, remedy: str = 'go on with --resume') -> Iterator[None]:
     """Turn the error of a full disk into a sentence.
 
     Args:
         path (str | Path): What is being written.
+        remedy (str): What to do when there is room.
 
     Raises:
         InputError: If the disk is full.
@@ -33,7 +34,7 @@ def full_disk_is_told(path: str | Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise InputError(
-            f'{path} could not be written, as the disk is full: make room and go on with --resume.'
+            f'{path} could not be written, as the disk is full: make room and {remedy}.'
         ) from error
 
 
@@ -91,11 +92,12 @@ class DurableBackend(LocalBackend):
 
 
 @contextmanager
-def locked_folder(folder: str | Path) -> Iterator[None]:
+def locked_folder(folder: str | Path, remedy: str = 'choose another --work-dir') -> Iterator[None]:
     """Take a folder for this process until it is left, or the process ends, however it ends.
 
     Args:
         folder (str | Path): It is made if need be.
+        remedy (str): What to do other than to wait.
 
     Raises:
         InputError: If another process has taken it.
@@ -108,8 +110,7 @@ def locked_folder(folder: str | Path) -> Iterator[None]:
         except (BlockingIOError, PermissionError) as error:
             file.seek(0)
             raise InputError(
-                f'{folder} is in use by another run ({file.read()}): wait for it, or choose '
-                'another --work-dir.'
+                f'{folder} is in use by another run ({file.read()}): wait for it, or {remedy}.'
             ) from error
         file.truncate(0)
         file.write(f'process {os.getpid()} on {os.uname().nodename}')

@@ -1,16 +1,20 @@
 """What the data sets of all domains share: roles, files, label mapping."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 from ..errors import InputError, MissingFileError
 from .image_files import open_image
 from .label_spaces import IGNORE_INDEX, label_space, lookup_table, raw_label_map
+from .prepared import Preparation, loading_of, prepared_root
+from .prepared_files import PREPARE
 
 ROLES = ('source', 'target', 'validation')
 # Pillow's names of 8-bit greyscale and palette images, whose pixels are ids as they are stored
@@ -40,13 +44,15 @@ class DomainDataset(BaseSegDataset):
     Raises:
         MissingFileError: If a folder or a needed label is missing, or the split has no image.
         InputError: If the role or the number of classes is unknown, ``label_map`` names an id or
-            a class that cannot be, or an image is there in two formats.
+            a class that cannot be, an image is there in two formats, or has changed since it was
+            prepared.
     """
 
     domain: str = ''
     raw_labels: str = ''
     image_suffixes: tuple[str, ...] = ('.png',)
     splits: dict[str, str] = dict(source='train', target='train', validation='val')
+    preparation: Preparation | None = None
 
     def __init__(
         self,
@@ -180,6 +186,8 @@ class DomainDataset(BaseSegDataset):
         """
         path = data_info['img_path']
         try:
+            if self.preparation is not None:
+                return self.preparation.run(pipeline, data_info)
             return pipeline(data_info)
         except Exception:
             # what a decoder raises does not tell the file: read it again to know, and to name it
@@ -206,7 +214,26 @@ class DomainDataset(BaseSegDataset):
             self.require_files(labels)
             for data_info, label in zip(data_list, labels):
                 data_info['seg_map_path'] = str(label)
+        self.preparation = self.find_preparation(data_list)
         return data_list
+
+    def find_preparation(self, data_list: list[dict]) -> Preparation | None:
+        """The preparation for this pipeline, if some of the images have one; it is logged."""
+        loading, root = loading_of(self.pipeline), prepared_root(self.data_root)
+        if loading is None or root is None:
+            return None
+        preparation = Preparation(root, self.data_root, loading.size)
+        count = preparation.add_records(data_list, loading.labelled)
+        if count == 0:
+            return None
+        incomplete = count < len(data_list)
+        print_log(
+            f'The {self.role} {self.domain!r}: {count} of {len(data_list)} images are read from '
+            f'{preparation.folder}{f"; for all of them run {PREPARE}." if incomplete else "."}',
+            logger='current',
+            level=logging.WARNING if incomplete else logging.INFO,
+        )
+        return preparation
 
     def find_images(self, folder: Path) -> list[Path]:
         """All images under ``folder``, relative to it and sorted; links to folders are followed."""

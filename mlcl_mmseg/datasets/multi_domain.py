@@ -108,11 +108,13 @@ class MultiDomainDataset(Dataset):
     def __getitem__(self, position: StreamPosition) -> dict:
         """The sample at a position: ``dict(source=dict, targets=[dict] * N)`` of tensors."""
         source, *targets = (
-            self._sample(number, StreamPosition(*position)) for number in range(len(self.domains))
+            self.domain_sample(number, StreamPosition(*position))
+            for number in range(len(self.domains))
         )
         return dict(source=source, targets=targets)
 
-    def _sample(self, number: int, position: StreamPosition) -> dict:
+    def domain_sample(self, number: int, position: StreamPosition) -> dict:
+        """One domain's part of the sample at a position; the source is number 0."""
         domain = self.domains[number]
         epoch, place = divmod(position.index, len(domain))
         results = domain.get_data_info(self._order(number, position.seed, epoch)[place])

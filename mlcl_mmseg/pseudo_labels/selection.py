@@ -1,6 +1,7 @@
 """From soft to hard pseudo-labels: class-wise entropy thresholds (method.md §4, target pass, 1)."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,12 @@ from ..global_batch import gather_shares
 
 # integers as wide as a float
 BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+
+
+def label_grid(size: Sequence[int]) -> tuple[int, int]:
+    """(height, width) of the grid of pseudo-labels, for a crop of that size: a quarter of it."""
+    height, width = size
+    return height // 4, width // 4
 
 
 def normalised_entropy(probability: Tensor) -> Tensor:
@@ -59,7 +66,7 @@ def select_pseudo_label(
     soft: Tensor,
     quantile: float = 0.5,
     entropy_floor: float = 0.25,
-    scale: float = 0.25,
+    size: Sequence[int] | None = None,
     global_batch: bool = False,
 ) -> Tensor:
     """Keep each class's certain pixels as hard pseudo-labels on the label grid.
@@ -67,17 +74,19 @@ def select_pseudo_label(
     A pixel of class c is kept when its entropy is below max(entropy_floor, τ_c).
 
     Args:
-        soft (Tensor): (B, C, H, W) class probabilities at crop size.
+        soft (Tensor): (B, C, H, W) class probabilities, at crop size or on the label grid.
         quantile (float): Which share of a class's pixels τ_c keeps.
         entropy_floor (float): A pixel more certain than this is always kept.
-        scale (float): Size of the label grid relative to the crop.
+        size (Sequence[int], optional): (h, w) of the label grid; by default that of a crop of
+            the size of ``soft``.
         global_batch (bool): Whether τ_c is that of the pixels of all processes.
 
     Returns:
-        Tensor: (B, H·scale, W·scale) int64 class indices, 255 = ignore.
+        Tensor: (B, h, w) int64 class indices, 255 = ignore.
     """
-    size = int(soft.shape[2] * scale), int(soft.shape[3] * scale)
-    soft = F.interpolate(soft, size=size, mode='bilinear', align_corners=True)
+    size = label_grid(soft.shape[2:]) if size is None else tuple(size)
+    if soft.shape[2:] != size:
+        soft = F.interpolate(soft, size=size, mode='bilinear', align_corners=True)
     # faster than argmax
     entropy, hard = normalised_entropy(soft), soft.max(dim=1).indices
     every = (gather_shares(entropy), gather_shares(hard)) if global_batch else (entropy, hard)

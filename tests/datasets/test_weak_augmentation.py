@@ -7,6 +7,9 @@ from hypothesis import given, settings
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+from mlcl_mmseg.datasets.transforms.weak import resize_image_crop
+from mlcl_mmseg.pseudo_labels import label_grid
+
 TOLERANCE = 1e-5
 
 
@@ -59,14 +62,47 @@ def test_image_label_and_soft_label_get_the_same_geometry(data):
     full_label = pillow_resize(label, scaled, Image.Resampling.NEAREST)
     np.testing.assert_array_equal(result['gt_seg_map'], full_label[rows, columns][:, ::mirror])
     full_soft = upsample(upsample(torch.from_numpy(soft)[None], (height, width)), scaled[::-1])[0]
+    crop = full_soft[:, rows, columns].flip(2) if flip else full_soft[:, rows, columns]
     np.testing.assert_allclose(
         result['soft_pseudo_label'],
-        full_soft.numpy()[:, rows, columns][..., ::mirror],
+        upsample(crop[None], label_grid(crop_size[::-1]))[0].numpy(),
         rtol=0,
         atol=TOLERANCE,
     )
     assert result['soft_pseudo_label'].dtype == np.float32
     assert result['img_shape'] == crop_size[::-1]
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_crop_is_cut_from_the_whole_resized_image(data):
+    """To the last bit, at any size and scale, for any rows and columns."""
+    draw = data.draw
+    width, height = draw(st.integers(1, 120)), draw(st.integers(1, 120))
+    scaled = draw(st.integers(1, 240)), draw(st.integers(1, 240))
+    left, top = draw(st.integers(0, scaled[0] - 1)), draw(st.integers(0, scaled[1] - 1))
+    rows = slice(top, draw(st.integers(top + 1, scaled[1])))
+    columns = slice(left, draw(st.integers(left + 1, scaled[0])))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    image = generator.integers(0, 256, (height, width, 3), np.uint8)
+    whole = pillow_resize(image, scaled, Image.Resampling.BILINEAR)
+    found = resize_image_crop(image, scaled, rows, columns)
+    np.testing.assert_array_equal(found, whole[rows, columns])
+
+
+@pytest.mark.parametrize('width', [640, 960, 1024])
+def test_a_crop_at_the_working_sizes(width):
+    generator = np.random.default_rng(width)
+    image = generator.integers(0, 256, (width // 2, width, 3), np.uint8)
+    for scale in generator.uniform(0.5, 1.5, 6):
+        scaled = int(scale * width), int(scale * width) // 2
+        whole = pillow_resize(image, scaled, Image.Resampling.BILINEAR)
+        for _ in range(4):
+            left = generator.integers(scaled[0] - width // 2 + 1)
+            top = generator.integers(scaled[1] - width // 4 + 1)
+            rows, columns = slice(top, top + width // 4), slice(left, left + width // 2)
+            found = resize_image_crop(image, scaled, rows, columns)
+            np.testing.assert_array_equal(found, whole[rows, columns])
 
 
 def test_soft_label_stays_a_distribution():
@@ -76,7 +112,7 @@ def test_soft_label_stays_a_distribution():
     image = np.zeros((160, 320, 3), np.uint8)
     np.random.seed(0)
     result = build((160, 80))(dict(img=image, soft_pseudo_label=soft, img_path='image.png'))
-    assert result['soft_pseudo_label'].shape == (7, 80, 160)
+    assert result['soft_pseudo_label'].shape == (7, 20, 40)
     np.testing.assert_allclose(result['soft_pseudo_label'].sum(0), 1, atol=TOLERANCE)
     assert result['soft_pseudo_label'].min() >= 0
 

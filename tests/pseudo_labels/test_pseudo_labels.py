@@ -45,6 +45,15 @@ def test_selection_of_any_sharpness(seed, sharpness):
     np.testing.assert_array_equal(select_pseudo_label(soft), expected)
 
 
+def test_soft_labels_on_the_grid_are_taken_as_they_are():
+    soft = torch.rand(2, 4, 12, 16, generator=torch.Generator().manual_seed(0)).softmax(1)
+    on_grid = torch.nn.functional.interpolate(soft, (3, 4), mode='bilinear', align_corners=True)
+    expected = select_pseudo_label(soft)
+    assert expected.shape == (2, 3, 4)
+    assert torch.equal(select_pseudo_label(on_grid, size=(3, 4)), expected)
+    assert torch.equal(select_pseudo_label(soft, size=(3, 4)), expected)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 10**6),

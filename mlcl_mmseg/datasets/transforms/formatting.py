@@ -1,5 +1,6 @@
 """From a pipeline's results to the tensors of a training batch."""
 
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -8,7 +9,7 @@ from mmseg.registry import TRANSFORMS
 
 def image_to_tensor(image: np.ndarray) -> torch.Tensor:
     """(H, W, 3) to (3, H, W), same values."""
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    return torch.from_numpy(np.stack(cv2.split(image)))
 
 
 def array_to_tensor(array: np.ndarray) -> torch.Tensor:
@@ -21,7 +22,8 @@ class PackDomainInputs(BaseTransform):
     """Keep what training needs, as tensors; keys that a sample does not have are left out.
 
     ``img`` and ``strong_img`` (3, H, W) uint8 BGR, ``label`` (H, W) uint8, ``soft_pseudo_label``
-    (C, H, W) float32, ``strong_affine`` (2, 3) float32, ``strong_cutout`` (4,) int64, ``img_path``.
+    (C, h, w) float32 on the label grid, ``strong_affine`` (2, 3) float32, ``strong_cutout`` (4,)
+    int64, ``img_path``.
     """
 
     converters = dict(

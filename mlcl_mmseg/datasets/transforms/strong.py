@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
@@ -112,7 +113,7 @@ class StrongAugmentation(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add the strong view of ``img`` (H, W, 3) uint8 BGR."""
-        image = Image.fromarray(np.ascontiguousarray(results['img'][..., ::-1]))
+        image = Image.fromarray(cv2.cvtColor(results['img'], cv2.COLOR_BGR2RGB))
         width, height = image.size
         affine = np.eye(3)
         if np.random.random() < self.prob:
@@ -127,7 +128,8 @@ class StrongAugmentation(BaseTransform):
                 image = COLOUR_OPS[name](image, magnitude)
             else:
                 affine = affine @ GEOMETRIC_OPS[name](sign * magnitude, width, height)
-        strong = np.array(warp_image(image, affine[:2]))[..., ::-1]
+        warped = warp_image(image, affine[:2])
+        strong = cv2.cvtColor(np.asarray(warped), cv2.COLOR_RGB2BGR)
         x0, y0, x1, y1 = cutout = random_cutout(width, height)
         strong[y0:y1, x0:x1] = FILL
         results['strong_img'] = strong

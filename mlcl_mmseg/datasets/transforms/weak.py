@@ -1,28 +1,114 @@
 """The weak augmentation: random scale, crop and flip (method.md §2)."""
 
+import math
+
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from ...errors import InputError
+from ...pseudo_labels.selection import label_grid
+
+BILINEAR, NEAREST = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
 
 
-def bilinear_matrix(size_in: int, size_out: int) -> np.ndarray:
-    """The linear map that resizes one axis bilinearly with ``align_corners=True``.
+def bilinear_taps(places: np.ndarray, size: int, scaled_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """What pixels of an axis become after it is resized bilinearly with ``align_corners=True``.
+
+    Args:
+        places (np.ndarray): Pixels of the scaled axis, int of any shape.
+        size (int): Of the axis.
+        scaled_size (int): Of the scaled axis.
 
     Returns:
-        np.ndarray: (size_out, size_in) float64, rows sum to 1.
+        tuple[np.ndarray, np.ndarray]: The two pixels of the axis that each takes, (..., 2) int,
+        and their weights, (..., 2) float64.
     """
-    step = (size_in - 1) / (size_out - 1) if size_out > 1 else 0.0
-    positions = np.arange(size_out) * step
-    lower = np.minimum(positions.astype(int), max(size_in - 2, 0))
+    positions = places * ((size - 1) / max(scaled_size - 1, 1))
+    lower = np.minimum(positions.astype(int), max(size - 2, 0))
     weight = positions - lower
-    matrix = np.zeros((size_out, size_in))
-    rows = np.arange(size_out)
-    matrix[rows, lower] += 1 - weight
-    matrix[rows, np.minimum(lower + 1, size_in - 1)] += weight
-    return matrix
+    upper = np.minimum(lower + 1, size - 1)
+    return np.stack([lower, upper], -1), np.stack([1 - weight, weight], -1)
+
+
+def crop_matrix(sizes: tuple[int, int, int], crop: slice, grid_size: int) -> np.ndarray:
+    """The linear map that takes one axis of a soft pseudo-label to the label grid of a crop.
+
+    Args:
+        sizes (tuple[int, int, int]): Of the axis at feature resolution, at the working size and
+            scaled.
+        crop (slice): The crop on the scaled axis.
+        grid_size (int): Of the axis of the label grid.
+
+    Returns:
+        np.ndarray: (grid_size, sizes[0]) float32, rows sum to 1.
+    """
+    features, working_size, scaled_size = sizes
+    # back from the grid, where each step takes two pixels of what is before it
+    places, weights = bilinear_taps(np.arange(grid_size), crop.stop - crop.start, grid_size)
+    places += crop.start
+    for size, target_size in ((working_size, scaled_size), (features, working_size)):
+        places, factors = bilinear_taps(places, size, target_size)
+        weights = weights[..., None] * factors
+    rows = np.arange(grid_size).repeat(8)
+    matrix = np.bincount(
+        rows * features + places.ravel(), weights.ravel(), minlength=grid_size * features
+    )
+    return matrix.reshape(grid_size, features).astype(np.float32)
+
+
+def rows_for(size: int, scaled_size: int, crop: slice) -> slice:
+    """The pixels of an axis that Pillow's bilinear filter takes for a part of the scaled axis."""
+    step = size / scaled_size
+    reach = max(step, 1.0)
+    # one more on either side than its rounding can ask for
+    first = math.floor((crop.start + 0.5) * step - reach) - 1
+    last = math.ceil((crop.stop - 0.5) * step + reach) + 1
+    return slice(max(first, 0), min(last, size))
+
+
+def resize_image_crop(
+    image: np.ndarray, scaled: tuple[int, int], rows: slice, columns: slice
+) -> np.ndarray:
+    """A crop of an image that Pillow resizes bilinearly, to the last bit, without the whole.
+
+    Pillow goes along the rows first and leaves out what keeps its size. So the first of two calls
+    goes along the rows that the crop needs, the second along the columns of the crop. A box of
+    ``Image.resize`` would be one call, but is rounded to float32. Where Pillow may go along the
+    columns first, the whole image is resized.
+
+    Args:
+        image (np.ndarray): (H, W, 3) uint8.
+        scaled (tuple[int, int]): (width, height) of the whole resized image.
+        rows (slice): The crop's rows in that.
+        columns (slice): The crop's columns.
+
+    Returns:
+        np.ndarray: The crop, (h, w, 3) uint8.
+    """
+    height, width = image.shape[:2]
+    # as Pillow 13 does; not if both are scaled alike, unless the image is twice as high as wide
+    if height - scaled[1] > max(0, 2 * (width - scaled[0])):
+        return crop_of_resized(image, scaled, rows, columns, BILINEAR)
+    needed = rows_for(height, scaled[1], rows)
+    strip = Image.fromarray(image[needed])
+    strip = strip.resize((scaled[0], strip.height), BILINEAR)
+    # what the crop does not need stays black
+    columns_only = Image.new('RGB', (columns.stop - columns.start, height))
+    columns_only.paste(
+        strip.crop((columns.start, 0, columns.stop, strip.height)), (0, needed.start)
+    )
+    resized = columns_only.resize((columns_only.width, scaled[1]), BILINEAR)
+    return np.array(resized.crop((0, rows.start, resized.width, rows.stop)))
+
+
+def crop_of_resized(
+    image: np.ndarray, scaled: tuple[int, int], rows: slice, columns: slice, resample: int
+) -> np.ndarray:
+    """A crop of an image or label that Pillow resizes as a whole."""
+    return np.asarray(Image.fromarray(image).resize(scaled, resample))[rows, columns].copy()
 
 
 def scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
@@ -37,9 +123,10 @@ class WeakAugmentation(BaseTransform):
 
     The new width is ⌊U(scale_range)·W⌋, the height ⌊width / aspect⌋. Images are resized with
     Pillow's bilinear filter, labels with Pillow's nearest. The soft pseudo-label goes from feature
-    resolution to the working size and through the same geometry, each step bilinear with
+    resolution to the working size, through the same geometry and to the label grid
+    (:func:`label_grid`), where pseudo-labels are selected, each step bilinear with
     ``align_corners=True``; these are linear maps per axis, so they are multiplied together and only
-    the crop is computed.
+    the grid is computed.
 
     Args:
         crop_size (tuple[int, int]): (width, height) of the crop in pixels.
@@ -76,23 +163,20 @@ class WeakAugmentation(BaseTransform):
         top = np.random.randint(scaled[1] - self.crop_size[1] + 1)
         columns = slice(left, left + self.crop_size[0])
         rows = slice(top, top + self.crop_size[1])
-        flip = -1 if np.random.random() < self.flip_prob else 1
+        flip = np.random.random() < self.flip_prob
 
-        for key, resample in (
-            ('img', Image.Resampling.BILINEAR),
-            ('gt_seg_map', Image.Resampling.NEAREST),
-        ):
-            if results.get(key) is not None:
-                resized = np.asarray(Image.fromarray(results[key]).resize(scaled, resample))
-                results[key] = resized[rows, columns][:, ::flip].copy()
+        crops = dict(img=resize_image_crop(results['img'], scaled, rows, columns))
+        if results.get('gt_seg_map') is not None:
+            # as fast as to look up the crop's pixels alone
+            label = results['gt_seg_map']
+            crops['gt_seg_map'] = crop_of_resized(label, scaled, rows, columns, NEAREST)
+        for key, crop in crops.items():
+            results[key] = cv2.flip(crop, 1) if flip else crop
         if results.get('soft_pseudo_label') is not None:
             soft = results['soft_pseudo_label']
-            down = bilinear_matrix(height, scaled[1])[rows] @ bilinear_matrix(soft.shape[1], height)
-            across = bilinear_matrix(width, scaled[0])[columns] @ bilinear_matrix(
-                soft.shape[2], width
-            )
-            results['soft_pseudo_label'] = (
-                down.astype(np.float32) @ soft @ across[::flip].T.astype(np.float32)
-            )
+            grid = label_grid(self.crop_size[::-1])
+            down = crop_matrix((soft.shape[1], height, scaled[1]), rows, grid[0])
+            across = crop_matrix((soft.shape[2], width, scaled[0]), columns, grid[1])
+            results['soft_pseudo_label'] = down @ soft @ across[:: -1 if flip else 1].T
         results['img_shape'] = results['img'].shape[:2]
         return results

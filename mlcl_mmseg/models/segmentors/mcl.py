@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...datasets.label_spaces import IGNORE_INDEX
 from ...errors import InputError
-from ...pseudo_labels import select_pseudo_label, warp_pseudo_label
+from ...pseudo_labels import label_grid, select_pseudo_label, warp_pseudo_label
 from ..decode_heads import DeepLabV2Head, HeadPart, branch_maps
 from ..losses import (
     agreement_weight,
@@ -192,7 +192,8 @@ class MCLSegmentor(MultiTargetSegmentor):
             full_precision(target['soft_pseudo_label']),
             self.selection_quantile,
             self.entropy_floor,
-            global_batch=self.global_batch,
+            label_grid(target['strong_img'].shape[2:]),
+            self.global_batch,
         )
         return warp_pseudo_label(selected, target['strong_affine'], target['strong_cutout'])
 
