@@ -1,0 +1,1 @@
+"""What training, pseudo-labels and inference cost: time, memory, arithmetic."""

@@ -1,0 +1,92 @@
+"""Inputs of the size that a config trains on, without a data set."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from ..datasets.multi_domain import MultiDomainDataset
+from ..datasets.toy import write_toy_world
+from ..pseudo_labels import PseudoLabelGeneration, label_grid
+
+FRAME = (2048, 1024)
+NUM_FRAMES = 4
+
+
+def sizes_of(config: Config) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The working size and the crop of a config, each (H, W)."""
+    steps = {step.type: step for step in config.train_dataloader.dataset.source_pipeline}
+    width, height = steps['Resize'].scale
+    crop_width, crop_height = steps['WeakAugmentation'].crop_size
+    return (height, width), (crop_height, crop_width)
+
+
+def random_batch(config: Config, crop: tuple[int, int]) -> dict:
+    """A training batch as a loader gives it, of random pixels."""
+    generator = torch.Generator().manual_seed(0)
+    size = config.train_dataloader.batch_size
+    num_classes = config.model.decode_head.num_classes
+
+    def images(*shape: int) -> Tensor:
+        return torch.randint(256, (size, *shape), generator=generator, dtype=torch.uint8)
+
+    def target() -> dict[str, Tensor]:
+        logits = torch.randn(size, num_classes, *label_grid(crop), generator=generator)
+        height, width = crop
+        return dict(
+            img=images(3, *crop),
+            strong_img=images(3, *crop),
+            soft_pseudo_label=(4 * logits).softmax(1),
+            strong_affine=torch.eye(3)[:2].repeat(size, 1, 1),
+            strong_cutout=torch.tensor([[0, 0, width // 4, height // 3]] * size),
+        )
+
+    label = torch.randint(num_classes, (size, *crop), generator=generator, dtype=torch.uint8)
+    targets = [target() for _ in config.model.get('targets', [])]
+    return dict(source=dict(img=images(3, *crop), label=label), targets=targets)
+
+
+@contextmanager
+def drawn_frames() -> Iterator[None]:
+    """Frames of 2048x1024 in the layouts of the four data sets, where MLCL_DATA_ROOT points to."""
+    before = {name: os.environ.get(name) for name in ('MLCL_DATA_ROOT', 'MLCL_PREPARED_ROOT')}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, 'data')
+        write_toy_world(root, NUM_FRAMES, FRAME, seed=0, num_validation_images=1)
+        os.environ['MLCL_DATA_ROOT'] = str(root)
+        # beside the frames
+        os.environ.pop('MLCL_PREPARED_ROOT', None)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
+
+
+def random_pseudo_labels(
+    config: Config, dataset: MultiDomainDataset, folder: Path
+) -> PseudoLabelGeneration:
+    """Soft pseudo-labels of the targets' images at feature resolution, of random patches."""
+    (height, width), _ = sizes_of(config)
+    num_classes = config.model.decode_head.num_classes
+    generator = torch.Generator().manual_seed(0)
+    generation = PseudoLabelGeneration(folder, 0)
+    generation.begin()
+    for domain in dataset.targets:
+        for index in range(len(domain)):
+            patches = torch.randn(1, num_classes, 6, 12, generator=generator)
+            soft = torch.nn.functional.interpolate(
+                6 * patches, (height // 8 + 1, width // 8 + 1), mode='bilinear'
+            ).softmax(1)
+            name = domain.get_data_info(index)['sample_name']
+            generation.write(domain.domain, name, np.asarray(soft[0]))
+    generation.finish(dict(checkpoint='', weights=''))
+    return generation

@@ -1,0 +1,231 @@
+"""Measure what a config costs: python tools/analysis_tools/benchmark.py step --config CONFIG.
+
+Needs no data set. Prints a table and, as the last line, the same figures as JSON.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
+from mmseg.structures import SegDataSample
+from prettytable import PrettyTable
+
+from mlcl_mmseg.benchmark.arithmetic import operations_of_step
+from mlcl_mmseg.benchmark.clock import milliseconds, peak_memory
+from mlcl_mmseg.benchmark.inputs import (
+    drawn_frames,
+    random_batch,
+    random_pseudo_labels,
+    sizes_of,
+)
+from mlcl_mmseg.benchmark.step_parts import StepParts
+from mlcl_mmseg.command_line import add_cfg_options, end_with_sentence, load_config
+from mlcl_mmseg.datasets import StreamPosition
+from mlcl_mmseg.datasets.prepare import prepare_config
+from mlcl_mmseg.engine.precision import PRECISIONS, computing_in, use_precision
+from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration, select_pseudo_label, warp_pseudo_label
+
+# a measured call, and the images that it handles
+Measured = tuple[Callable[[], object], int]
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Measure what a config costs')
+    parser.add_argument('what', choices=[*MEASURES], help='what is measured')
+    parser.add_argument('--config', required=True, help='config file')
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument('--iters', type=int, default=10, help='calls that are counted')
+    parser.add_argument('--precision', choices=PRECISIONS, default='fp32')
+    parser.add_argument(
+        '--unprepared', action='store_true', help='let the loader decode whole frames'
+    )
+    add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def build_segmentor(config: Config, device: str) -> torch.nn.Module:
+    """The config's segmentor with random weights."""
+    config.model.backbone.init_cfg = None
+    torch.manual_seed(0)
+    return MODELS.build(config.model).to(device)
+
+
+def prepared_batch(config: Config, segmentor: torch.nn.Module) -> dict:
+    """Random inputs of a training step, on the segmentor's device."""
+    _, crop = sizes_of(config)
+    return segmentor.data_preprocessor(random_batch(config, crop), True)['inputs']
+
+
+def measure_loader(config: Config, args: argparse.Namespace) -> Measured:
+    """One complete target sample: image, both views, soft label; in this process."""
+    if not args.unprepared:
+        prepare_config(config, num_workers=0)
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    if not dataset.targets:
+        raise InputError(f'{args.config} has no targets: give a config of the warm-up or of MCL.')
+    args.folder = tempfile.TemporaryDirectory()
+    dataset.pseudo_labels = random_pseudo_labels(config, dataset, Path(args.folder.name))
+    positions = iter(range(10**9))
+    return lambda: dataset.domain_sample(1, StreamPosition(0, next(positions))), 1
+
+
+def measure_style(config: Config, args: argparse.Namespace) -> Measured:
+    """Colour transfer of a batch."""
+    segmentor = build_segmentor(config, args.device)
+    batch = prepared_batch(config, segmentor)
+    image, style = batch['source']['img'], batch['targets'][0]['img']
+    return lambda: segmentor.style_transfer(image, style), len(image)
+
+
+def measure_select(config: Config, args: argparse.Namespace) -> Measured:
+    """From soft to hard pseudo-labels with the geometry of the strong view, of a batch."""
+    _, crop = sizes_of(config)
+    batch = random_batch(config, crop)
+    target = {
+        name: batch['targets'][0][name].to(args.device)
+        for name in ('soft_pseudo_label', 'strong_affine', 'strong_cutout')
+    }
+
+    def run() -> torch.Tensor:
+        selected = select_pseudo_label(target['soft_pseudo_label'])
+        return warp_pseudo_label(selected, target['strong_affine'], target['strong_cutout'])
+
+    return run, len(target['strong_affine'])
+
+
+def measure_step(config: Config, args: argparse.Namespace) -> Measured:
+    """A training step: forward, backward and update."""
+    use_precision(config.optim_wrapper, args.precision)
+    segmentor = build_segmentor(config, args.device).train()
+    optim_wrapper = build_optim_wrapper(segmentor, config.optim_wrapper)
+    _, crop = sizes_of(config)
+    batch = random_batch(config, crop)
+    args.step = segmentor, optim_wrapper, batch, crop
+    images = len(batch['source']['img']) * (1 + len(batch['targets']))
+    return lambda: segmentor.train_step(batch, optim_wrapper), images
+
+
+def step_figures(args: argparse.Namespace, milliseconds: float) -> dict[str, object]:
+    """Where the time of a step goes, and how fast the published model's arithmetic is done.
+
+    Args:
+        args (argparse.Namespace): Has the ``step`` that was measured.
+        milliseconds (float): That it takes.
+    """
+    segmentor, optim_wrapper, batch, crop = args.step
+    if isinstance(optim_wrapper, OptimWrapperDict):
+        optim_wrapper = optim_wrapper['network']
+    seconds = StepParts(args.device).run(segmentor, batch, optim_wrapper)
+    total = sum(seconds.values())
+    operations = len(batch['source']['img']) * operations_of_step(segmentor, crop)
+    return dict(
+        shares={part: round(each / total, 3) for part, each in seconds.items()},
+        nominal_tflop=round(operations / 1e12, 2),
+        tflop_per_second=round(operations / 1e9 / milliseconds, 3),
+    )
+
+
+def measure_pseudo(config: Config, args: argparse.Namespace) -> Measured:
+    """Pseudo-labels of a batch of whole images: network, coding, files; without their decoding."""
+    (height, width), _ = sizes_of(config)
+    hook = next(each for each in config.custom_hooks if each.type == 'PseudoLabelHook')
+    images = torch.rand(hook.get('batch_size', 16), 3, height, width, device=args.device)
+    segmentor = build_segmentor(config, args.device).eval()
+    args.folder = tempfile.TemporaryDirectory()
+    generation = PseudoLabelGeneration(args.folder.name, 0)
+    generation.begin()
+
+    def run() -> None:
+        with computing_in(args.precision, args.device):
+            soft = segmentor.soft_pseudo_label(images, 0)
+        for number, each in enumerate(soft.cpu().numpy()):
+            generation.write(config.model.targets[0], str(number), each)
+
+    return run, len(images)
+
+
+def measure_inference(config: Config, args: argparse.Namespace) -> Measured:
+    """Prediction of a batch of whole images with the deployed head, as in validation."""
+    (height, width), _ = sizes_of(config)
+    size = config.val_dataloader.batch_size
+    images = torch.rand(size, 3, height, width, device=args.device)
+    segmentor = build_segmentor(config, args.device).eval()
+    shape = dict(img_shape=(height, width), ori_shape=(height, width))
+
+    def run() -> None:
+        samples = [SegDataSample(metainfo=shape) for _ in images]
+        with torch.no_grad(), computing_in(args.precision, args.device):
+            segmentor.predict(images, samples)
+
+    return run, size
+
+
+MEASURES = dict(
+    loader=measure_loader,
+    style=measure_style,
+    select=measure_select,
+    step=measure_step,
+    pseudo=measure_pseudo,
+    inference=measure_inference,
+)
+
+
+def measure(args: argparse.Namespace) -> dict[str, object]:
+    """Measure what the command line says.
+
+    Raises:
+        InputError: If there is no such device, or the config has no such part.
+    """
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        raise InputError('--device cuda needs a GPU: use --device cpu.')
+    if args.iters < 1:
+        raise InputError(f'--iters is {args.iters}: count one call or more.')
+    config = load_config(args.config, args.cfg_options, None, 'none')
+    if args.what in ('style', 'select', 'pseudo') and config.model.type != 'MCLSegmentor':
+        raise InputError(f'{args.config} has no {args.what}: give a config of MCL.')
+    init_default_scope('mmseg')
+    run, images = MEASURES[args.what](config, args)
+    times = milliseconds(run, args.device, args.iters)
+    median, p90 = np.percentile(times, (50, 90))
+    figures = dict(
+        what=args.what,
+        config=args.config,
+        device=args.device,
+        precision=args.precision,
+        ms_median=round(median, 3),
+        ms_p90=round(p90, 3),
+        images_per_second=round(1000 * images / median, 3),
+        peak_memory_mb=round(peak_memory(args.device), 1),
+    )
+    if args.what == 'step':
+        figures.update(step_figures(args, median))
+    return figures
+
+
+def main() -> None:
+    """Measure, and print a table and one line of JSON."""
+    args = parse_args()
+    with drawn_frames() if args.what == 'loader' else nullcontext():
+        figures = measure(args)
+    table = PrettyTable(['figure', 'value'])
+    table.align['value'] = 'r'
+    for name, value in figures.items():
+        for part, each in value.items() if isinstance(value, dict) else [('', value)]:
+            table.add_row([f'{name} {part}'.strip(), each])
+    print(table)
+    print(json.dumps(figures))
+
+
+if __name__ == '__main__':
+    end_with_sentence(main)
