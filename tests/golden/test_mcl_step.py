@@ -171,3 +171,17 @@ def test_plain_masked_mean(name):
             for term, weight in (('individual', 1), ('collaborative', 1), ('ensemble', 0.05)):
                 value = terms[f'loss_{term}'].item() / weight
                 assert value == pytest.approx(expected[f't{i}_{term}'], **LOSS)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_step_in_bfloat16(name):
+    """Losses within 3 %."""
+    case, figures = read_case(name)
+    num_targets, expected = figures['targets'], figures['losses']
+    model, _ = build(case, num_targets)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        total, _ = model.parse_losses(model.loss(batch_of(case, num_targets)))
+    released = expected['source_ce_sum'] + sum(
+        expected[f't{i}_total_ref'] for i in range(num_targets)
+    )
+    assert total.item() == pytest.approx(released, rel=0.03)

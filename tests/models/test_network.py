@@ -133,6 +133,27 @@ def test_ensemble_head_takes_n_feature_maps(build_tiny, order):
             torch.testing.assert_close(each, head([level]))
 
 
+@pytest.mark.parametrize('norm_eval', [True, False])
+def test_passes_have_statistics_of_their_own(small_resnet, norm_eval):
+    """§4: several batches as one where norms are frozen, else one after the other; never mixed."""
+    model = MODELS.build(
+        dict(
+            type='MCLSegmentor',
+            targets=['a'],
+            backbone={**small_resnet, 'norm_eval': norm_eval},
+            decode_head=dict(type='DeepLabV2Head', in_channels=256, channels=32, num_classes=3),
+        )
+    ).double()
+    model.train()
+    images = [torch.rand(2, 3, 32, 48, dtype=torch.float64) * scale for scale in (1, 9)]
+    calls = []
+    model.backbone.register_forward_hook(lambda *args: calls.append(len(args[1][0])))
+    found = model.extract_passes(images)
+    assert calls == ([4] if norm_eval else [2, 2])
+    for image, maps in zip(images, found):
+        torch.testing.assert_close(maps, model.extract_feat(image))
+
+
 def sample(domain=None, label=None, ori_shape=(16, 24)):
     data_sample = SegDataSample(metainfo=dict(ori_shape=ori_shape, img_shape=(16, 24)))
     if domain is not None:
