@@ -15,6 +15,8 @@ from .errors import InputError
 # a disk, or the user's share of it, is full
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOCK = '.lock'
+# how the name of a file ends that is being written, and begins with a dot
+PARTIAL = '.partial'
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def write_durably(path: str | Path, content: bytes) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with full_disk_is_told(path):
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=PARTIAL)
         try:
             with open(handle, 'wb') as file:
                 file.write(content)
@@ -95,6 +97,8 @@ class DurableBackend(LocalBackend):
 def locked_folder(folder: str | Path, remedy: str = 'choose another --work-dir') -> Iterator[None]:
     """Take a folder for this process until it is left, or the process ends, however it ends.
 
+    What :func:`write_durably` was writing there when a process was killed is removed.
+
     Args:
         folder (str | Path): It is made if need be.
         remedy (str): What to do other than to wait.
@@ -115,4 +119,6 @@ def locked_folder(folder: str | Path, remedy: str = 'choose another --work-dir')
         file.truncate(0)
         file.write(f'process {os.getpid()} on {os.uname().nodename}')
         file.flush()
+        for partial in Path(folder).glob(f'.*{PARTIAL}'):
+            partial.unlink()
         yield
