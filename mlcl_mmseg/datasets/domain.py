@@ -71,7 +71,7 @@ class DomainDataset(BaseSegDataset):
         self.role = role
         self.split = split or self.splits[role]
         self.domain = domain or self.domain
-        if not self.domain or Path(self.domain).name != self.domain:
+        if self.domain in ('', '..') or Path(self.domain).name != self.domain:
             raise InputError(
                 f'domain is {self.domain!r}, but it names folders: give it a name without slashes.'
             )
