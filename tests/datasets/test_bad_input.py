@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from mlcl_mmseg.datasets import DomainDataset, StreamPosition
 from mlcl_mmseg.datasets.check import check_data
+from mlcl_mmseg.datasets.image_files import open_image
 from mlcl_mmseg.engine.hooks.pseudo_label_hook import TargetImages
 from mlcl_mmseg.errors import InputError
 
@@ -266,6 +267,23 @@ def test_a_label_is_loaded_as_it_is_stored(data):
     assert ours['gt_seg_map'].flags.writeable
     assert ours['seg_fields'] == theirs['seg_fields'] == ['gt_seg_map']
     assert ours.keys() == theirs.keys()
+
+
+def test_a_flipped_bit_never_gives_another_png(tmp_path):
+    """A PNG's checksums tell: its pixels, or a refusal."""
+    pixels = np.kron(random_ids(0, 'gta5', 4, 5), np.ones((8, 8), np.uint8))
+    path = tmp_path / 'label.png'
+    Image.fromarray(pixels).save(path)
+    content, refusals = path.read_bytes(), 0
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            np.testing.assert_array_equal(open_image(path), pixels)
+        except InputError:
+            refusals += 1
+    assert refusals > len(content) // 2
 
 
 def test_without_a_label_to_load_nothing_happens():
