@@ -72,9 +72,7 @@ class GTA5Domain(DomainDataset):
             raise InputError(
                 f'{split_file} cannot be read ({type(error).__name__}): download it again.'
             ) from error
-        images = [
-            image for image in images if image.stem.isdecimal() and int(image.stem) in frames
-        ]
+        images = [image for image in images if image.stem.isdecimal() and int(image.stem) in frames]
         if not images:
             raise MissingFileError(
                 f"{folder} holds no frame of {split_file}'s {self.split!r}: download the missing "

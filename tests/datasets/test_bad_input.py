@@ -307,6 +307,14 @@ class TestCheck:
             check_data(train, tested.datasets)
         assert str(caught.value).startswith(str(image))
 
+    @pytest.mark.parametrize('validation', [False, True])
+    def test_images_of_more_than_8_bits(self, data, validation):
+        """Read as RGB, they would be white."""
+        path = file(data, 'idd', 1, validation=validation)
+        Image.new('I;16', (WIDTH, HEIGHT), 1000).save(path)
+        with refused(str(path), 'has mode I;16, but images are read with 8 bits', 'convert it'):
+            check_data(training_set(data), validation_set(data).datasets)
+
     def test_labels_of_targets_are_not_opened(self, data):
         empty(file(data, 'idd', 0, 'label'))
         check_data(training_set(data), validation_set(data).datasets)
