@@ -1,5 +1,6 @@
 """Which stage is trained, resumed or left alone."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -211,6 +212,28 @@ def test_what_changes_no_weights_is_no_other_setting(configs, trained):
     configs[0].model.merge(dict(neck=None, backbone=dict(init_cfg=dict(checkpoint='a file'))))
     train_stages(configs, resume=False)
     assert len(trained) == 2
+
+
+def test_other_imagenet_weights_are_another_setting(configs, trained, tmp_path):
+    """By what the file holds, not by where it lies: a URL, torchvision's name, or a copy."""
+    file = tmp_path / 'weights.pth'
+    file.write_bytes(b'weights')
+    digest = hashlib.sha256(b'weights').hexdigest()[:8]
+    init_cfg = configs[0].model.backbone.init_cfg
+    init_cfg.checkpoint = f'https://example.org/resnet101-{digest}.pth'
+    train_stages(configs[:1], resume=False)
+    for checkpoint in (file, 'a file that is gone'):
+        init_cfg.checkpoint = str(checkpoint)
+        train_stages(configs, resume=False)
+    assert [name for name, *_ in trained] == ['warmup', 'mlcl', 'mlcl']
+    init_cfg.checkpoint = 'torchvision://resnet101'
+    message = f"imagenet_weights was '{digest}', is now '63fe2227'"
+    with pytest.raises(InputError, match=f'complete but was trained with other .*{message}'):
+        train_stages(configs, resume=False)
+    init_cfg.checkpoint = str(file)
+    file.write_bytes(b'others')
+    with pytest.raises(InputError, match=f"imagenet_weights was '{digest}', is now "):
+        train_stages(configs, resume=False)
 
 
 def test_objects_and_sets_are_told_alike_by_every_launch(configs):
