@@ -1,6 +1,7 @@
 """Which stage is trained, resumed or left alone."""
 
 import hashlib
+import multiprocessing
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from mmengine.config import Config
 from mmengine.runner import ValLoop
 from PIL import Image
 
+from mlcl_mmseg.durable_files import locked_folder
 from mlcl_mmseg.engine import stages
 from mlcl_mmseg.engine.stages import (
     COMPLETE,
@@ -25,6 +27,8 @@ from mlcl_mmseg.engine.stages import (
     write_json,
 )
 from mlcl_mmseg.errors import InputError
+
+FORK = multiprocessing.get_context('fork')
 
 
 def make_config(work_dir: Path, **changes) -> Config:
@@ -328,6 +332,32 @@ def test_a_second_run_in_a_work_dir_is_refused(configs, trained):
     holder.wait()
     train_stages(configs, resume=False)
     assert len(trained) == 2
+
+
+def test_runs_share_a_complete_warmup(configs, trained, monkeypatch):
+    """While MCL trains, another run may start from the same warm-up, but not train in its place."""
+    train = stages.train_stage
+    held = {}
+
+    def train_stage(config, settings):
+        for other in configs:
+            process = FORK.Process(target=hold, args=(other.work_dir,))
+            process.start()
+            process.join()
+            held[Path(config.work_dir).name, Path(other.work_dir).name] = process.exitcode != 0
+        train(config, settings)
+
+    monkeypatch.setattr(stages, 'train_stage', train_stage)
+    train_stages(configs[:1], resume=False)
+    train_stages(configs, resume=False)
+    assert held['warmup', 'warmup']
+    assert held['mlcl', 'mlcl']
+    assert not held['mlcl', 'warmup']
+
+
+def hold(folder):
+    with locked_folder(folder):
+        pass
 
 
 HOLD = """
