@@ -69,6 +69,13 @@ class OptionsAction(DictAction):
         super().__call__(parser, namespace, values, option_string)
 
 
+def count(text: str) -> int:
+    """An argument that is a number from 1."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """The argument that changes a config."""
     parser.add_argument(

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from mmengine.fileio import LocalBackend, register_backend
 
@@ -15,6 +16,8 @@ from .errors import InputError
 # a disk, or the user's share of it, is full
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOCK = '.lock'
+# how the name of a file ends that is being written, and begins with a dot
+PARTIAL = '.partial'
 
 
 @contextmanager
@@ -51,7 +54,7 @@ def write_durably(path: str | Path, content: bytes) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with full_disk_is_told(path):
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=PARTIAL)
         try:
             with open(handle, 'wb') as file:
                 file.write(content)
@@ -92,12 +95,19 @@ class DurableBackend(LocalBackend):
 
 
 @contextmanager
-def locked_folder(folder: str | Path, remedy: str = 'choose another --work-dir') -> Iterator[None]:
+def locked_folder(
+    folder: str | Path, remedy: str = 'choose another --work-dir'
+) -> Iterator[TextIO]:
     """Take a folder for this process until it is left, or the process ends, however it ends.
+
+    What :func:`write_durably` was writing there when a process was killed is removed.
 
     Args:
         folder (str | Path): It is made if need be.
         remedy (str): What to do other than to wait.
+
+    Yields:
+        TextIO: A file whose closing gives the folder back earlier.
 
     Raises:
         InputError: If another process has taken it.
@@ -115,4 +125,6 @@ def locked_folder(folder: str | Path, remedy: str = 'choose another --work-dir')
         file.truncate(0)
         file.write(f'process {os.getpid()} on {os.uname().nodename}')
         file.flush()
-        yield
+        for partial in Path(folder).glob(f'.*{PARTIAL}'):
+            partial.unlink()
+        yield file

@@ -1,12 +1,14 @@
 """Files are whole or not there, whatever happens."""
 
 import errno
+import multiprocessing
 import os
+import signal
 
 import pytest
 
 from mlcl_mmseg import durable_files
-from mlcl_mmseg.durable_files import DurableBackend, write_durably
+from mlcl_mmseg.durable_files import DurableBackend, locked_folder, write_durably
 from mlcl_mmseg.errors import InputError
 
 
@@ -49,6 +51,28 @@ def test_a_disk_that_is_really_full(tmp_path):
         assert len(list(disk.iterdir())) == 1
     finally:
         os.system(f'umount {disk}')
+
+
+def test_what_a_kill_leaves_is_removed_by_the_next_owner(tmp_path):
+    """It alone: neither whole files nor those of others, whatever their names."""
+    kept = ['x', '.x', 'x.partial', '.lock', 'folder/.x.abc.partial']
+    (tmp_path / 'folder').mkdir()
+    for name in kept:
+        (tmp_path / name).touch()
+    process = multiprocessing.get_context('fork').Process(target=write_and_die, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    (left,) = tmp_path.glob('.iter_2.pth.*')
+    assert left.read_bytes() == b'content'
+    with locked_folder(tmp_path):
+        assert not left.exists()
+    assert all((tmp_path / name).exists() for name in kept)
+
+
+def write_and_die(folder):
+    os.replace = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+    write_durably(folder / 'iter_2.pth', b'content')
 
 
 def test_what_is_written_is_flushed_before_it_has_its_name(tmp_path, monkeypatch):

@@ -42,9 +42,13 @@ def damage(data, content: bytes) -> bytes:
     return data.draw(st.binary(max_size=60)) if kind == 'random' else b''
 
 
+PIXELS = np.random.default_rng(0).integers(0, 30, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+# class indices; all others are ignored
+IDS = np.where(PIXELS[..., 0] < 7, PIXELS[..., 0], 255)
+
+
 def picture(kind: str, mode: str) -> bytes:
-    pixels = np.random.default_rng(0).integers(0, 30, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
-    image = Image.fromarray(pixels if mode == 'RGB' else pixels[..., 0])
+    image = Image.fromarray(PIXELS if mode == 'RGB' else PIXELS[..., 0])
     if mode == 'P':
         image.putpalette(list(range(256)) * 3)
     file = io.BytesIO()
@@ -75,8 +79,9 @@ def read_sample(path: Path):
         )
     )
     sample = domain[0]
+    # a PNG has checksums, but only labels are worth the time in training
+    assert np.array_equal(sample['gt_seg_map'], IDS), 'another label'
     assert sample['img'].shape == (SIZE[1], SIZE[0], 3)
-    assert sample['gt_seg_map'].shape == SIZE[::-1]
 
 
 def read_image(path: Path):
@@ -176,7 +181,7 @@ def test_damaged_files(tmp_path, kind, examples):
             assert path.name in str(error)
             assert '\n' not in str(error)
         except AssertionError:
-            # decoded to other pixels or ids, which no reader can tell
-            assert kind in ('image', 'photograph', 'label', 'split')
+            # decoded to another size or other ids
+            assert kind in ('image', 'photograph', 'split')
 
     check()

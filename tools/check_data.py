@@ -14,8 +14,14 @@ from mmseg.utils import register_all_modules
 from prettytable import PrettyTable
 
 import mlcl_mmseg  # noqa: F401
-from mlcl_mmseg.command_line import add_cfg_options, check_writable, end_with_sentence, load_config
-from mlcl_mmseg.datasets.full_check import DataReport, check_config_data
+from mlcl_mmseg.command_line import (
+    add_cfg_options,
+    check_writable,
+    count,
+    end_with_sentence,
+    load_config,
+)
+from mlcl_mmseg.datasets.full_check import DataReport, DomainReport, check_config_data
 from mlcl_mmseg.durable_files import write_durably
 
 SHOWN = 20
@@ -31,19 +37,24 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--chart', type=Path, help='file for the chart (default: work_dirs/check_data/CONFIG.png)'
     )
-    parser.add_argument('--workers', type=int, help='processes (default: one a CPU core)')
+    parser.add_argument('--workers', type=count, help='processes (default: one a CPU core)')
     add_cfg_options(parser)
     return parser.parse_args()
 
 
 def print_table(report: DataReport) -> None:
-    """Print what each domain has: images, ignored pixels, share of each class."""
+    """Print what each domain has: images, labelled and ignored pixels, share of each class."""
     labelled = [domain for domain in report.domains if domain.class_pixels]
-    table = PrettyTable(['domain', 'images', 'ignored (%)'])
+    table = PrettyTable(
+        ['domain', 'images', 'size', 'missing labels', 'labelled pixels', 'ignored (%)']
+    )
     table.align = 'r'
     for domain in report.domains:
-        ignored = '-' if domain.ignored is None else f'{100 * domain.ignored:.2f}'
-        table.add_row([domain.name, domain.num_images, ignored])
+        labels = ['-', '-']
+        if domain.class_pixels:
+            labels = [f'{sum(domain.class_pixels.values()):,}', f'{100 * domain.ignored:.2f}']
+        missing = len(domain.missing_labels)
+        table.add_row([domain.name, domain.num_images, size(domain), missing, *labels])
     print(table)
     if labelled:
         table = PrettyTable(['pixels (%)', *(domain.name for domain in labelled)])
@@ -53,7 +64,13 @@ def print_table(report: DataReport) -> None:
         print(table)
 
 
-def share(domain, name: str) -> float:
+def size(domain: DomainReport) -> str:
+    """The size that most images of a domain have, and how many other sizes there are."""
+    most, *others = domain.sizes or ['-']
+    return f'{most} and {len(others)} others' if others else most
+
+
+def share(domain: DomainReport, name: str) -> float:
     """A class's share of the pixels of a domain that are not ignored, 0 to 1."""
     return domain.class_pixels.get(name, 0) / max(1, sum(domain.class_pixels.values()))
 
@@ -86,11 +103,16 @@ def main() -> None:
     report = check_config_data(config, args.workers)
     print_table(report)
     draw(report, chart)
-    for title, sentences in (('Note', report.notes), ('Wrong', report.problems)):
-        for sentence in sentences[:SHOWN]:
-            print(f'{title}: {sentence}')
-        if len(sentences) > SHOWN:
-            print(f'{title}: and {len(sentences) - SHOWN} more, see --json.')
+    missing = [label for domain in report.domains for label in domain.missing_labels]
+    for title, lines in (
+        ('Note', report.notes),
+        ('Missing', missing),
+        ('Wrong', report.problems),
+    ):
+        for line in lines[:SHOWN]:
+            print(f'{title}: {line}')
+        if len(lines) > SHOWN:
+            print(f'{title}: and {len(lines) - SHOWN} more, see --json.')
     if args.json is not None:
         content = dict(ok=not report.problems, **dataclasses.asdict(report))
         write_durably(args.json, (json.dumps(content, indent=1) + '\n').encode())

@@ -3,15 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mlcl_mmseg.command_line import check_writable, end_with_sentence
+from mlcl_mmseg.command_line import check_writable, count, end_with_sentence
 from mlcl_mmseg.datasets.toy import write_toy_world
-
-
-def count(text: str) -> int:
-    """A number from 1."""
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
 
 
 def size(text: str) -> tuple[int, int]:

@@ -21,7 +21,7 @@ def check_data(train: MultiDomainDataset, validation: Sequence[DomainDataset] = 
 
     Raises:
         InputError: If two of the training's domains share an image, an image or a needed label
-            cannot be read, or a label has the wrong mode or size.
+            cannot be read, or one of them has the wrong mode or size.
     """
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         check_distinct(train.domains, pool)
@@ -70,6 +70,7 @@ def find_error(domain: DomainDataset, index: int) -> tuple[str, InputError] | No
     data_info = domain.get_data_info(index)
     try:
         image = open_image(data_info['img_path'], load=False)
+        domain.check_image(image, data_info['img_path'])
         if domain.labelled:
             label = open_image(data_info['seg_map_path'], load=False)
             domain.check_label(label, image.size, data_info['seg_map_path'])

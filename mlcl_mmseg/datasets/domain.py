@@ -19,6 +19,8 @@ from .prepared_files import PREPARE
 ROLES = ('source', 'target', 'validation')
 # Pillow's names of 8-bit greyscale and palette images, whose pixels are ids as they are stored
 LABEL_MODES = ('L', 'P')
+# how the names of those begin whose values have more than 8 bits; read as RGB, most become white
+DEEP_MODES = ('I', 'F')
 
 
 class DomainDataset(BaseSegDataset):
@@ -39,6 +41,7 @@ class DomainDataset(BaseSegDataset):
         label_map (dict[int, int], optional): ``{raw id: class index}`` instead of the data set's
             published table. Ids it does not name are ignored.
         pipeline (Sequence): The transforms.
+        require_labels (bool): Whether every label has to be there in a role that reads labels.
         **kwargs: Those of :class:`mmseg.datasets.BaseSegDataset`, such as ``indices``.
 
     Raises:
@@ -63,15 +66,17 @@ class DomainDataset(BaseSegDataset):
         domain: str | None = None,
         label_map: dict[int, int] | None = None,
         pipeline: Sequence = (),
+        require_labels: bool = True,
         **kwargs,
     ) -> None:
         if role not in ROLES:
             raise InputError(f'role is {role!r}, but a domain is one of {", ".join(ROLES)}.')
         classes = (*range(len(label_space(num_classes).classes)), IGNORE_INDEX)
         self.role = role
+        self.require_labels = require_labels
         self.split = split or self.splits[role]
         self.domain = domain or self.domain
-        if not self.domain or Path(self.domain).name != self.domain:
+        if self.domain in ('', '..') or Path(self.domain).name != self.domain:
             raise InputError(
                 f'domain is {self.domain!r}, but it names folders: give it a name without slashes.'
             )
@@ -131,6 +136,22 @@ class DomainDataset(BaseSegDataset):
                 f'{type(self).__name__} at the id images of the data set.'
             )
         return self.label_lookup[raw_label]
+
+    def check_image(self, image: Image.Image, path: str) -> None:
+        """Check what the header of an image tells.
+
+        Args:
+            image (Image.Image): The image; its pixels need not be loaded.
+            path (str): The file it came from, for error messages.
+
+        Raises:
+            InputError: If its values do not fit into 8 bits.
+        """
+        if image.mode.startswith(DEEP_MODES):
+            raise InputError(
+                f'{path} has mode {image.mode}, but images are read with 8 bits a channel: convert '
+                'it.'
+            )
 
     def check_label(self, label: Image.Image, image_size: tuple[int, int], path: str) -> None:
         """Check what the header of a label image tells.
@@ -211,7 +232,8 @@ class DomainDataset(BaseSegDataset):
         ]
         if self.labelled:
             labels = [self.label_path(image) for image in images]
-            self.require_files(labels)
+            if self.require_labels:
+                self.require_files(labels)
             for data_info, label in zip(data_list, labels):
                 data_info['seg_map_path'] = str(label)
         self.preparation = self.find_preparation(data_list)

@@ -1,9 +1,10 @@
 """Look at all data of a config, pixel by pixel: what is wrong, and what is in it."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from rich.progress import track
 
-from ..errors import InputError
+from ..errors import InputError, MissingFileError
 from .domain import DomainDataset
 from .image_files import open_image
 from .label_spaces import IGNORE_INDEX
@@ -27,13 +28,15 @@ class SampleCheck:
 
     Attributes:
         path (str): The image.
-        digest (str): Of the image file's bytes; '' if it could not be read.
+        size (str): Width and height of the image, such as '2048x1024'; '' if it cannot be read.
+        digest (str): Of the image's pixels; '' likewise.
         counts (np.ndarray, optional): (256,) pixels of each raw id.
         problems (list[str]): What is wrong.
         notes (list[str]): What is odd and handled.
     """
 
     path: str
+    size: str = ''
     digest: str = ''
     counts: np.ndarray | None = None
     problems: list[str] = field(default_factory=list)
@@ -47,12 +50,16 @@ class DomainReport:
     Attributes:
         name (str): Such as 'validation idd'.
         num_images (int): How many.
+        sizes (dict[str, int]): Images of each size, the most frequent first.
+        missing_labels (list[str]): Labels that are needed and not there.
         class_pixels (dict[str, int]): Pixels of each class; empty where no labels are read.
         ignored (float, optional): Share of the labels' pixels that the mapping ignores, 0 to 1.
     """
 
     name: str
     num_images: int
+    sizes: dict[str, int]
+    missing_labels: list[str]
     class_pixels: dict[str, int]
     ignored: float | None
 
@@ -78,19 +85,26 @@ def check_config_data(config: Config, num_workers: int | None = None) -> DataRep
     """
     report, owners = DataReport(), defaultdict(list)
     for role, domain_config in domain_configs(config):
+        options = dict(role=role, pipeline=[], require_labels=False)
         try:
-            domain = DATASETS.build({**domain_config, 'role': role, 'pipeline': []})
+            domain = DATASETS.build({**domain_config, **options})
         except InputError as error:
             report.problems.append(str(error))
             continue
         name = f'{role} {domain.domain}'
+        missing = []
+        if domain.labelled:
+            missing = missing_labels(domain, report)
+            report.notes += [
+                f'{path} has no image: it is not read.' for path in lone_labels(domain)
+            ]
         checks = check_samples(domain, name, num_workers)
         for check in checks:
             report.problems += check.problems
             report.notes += check.notes
             if check.digest:
                 owners[check.digest].append((role, check.path))
-        report.domains.append(summarise(domain, name, checks))
+        report.domains.append(summarise(domain, name, checks, missing))
     report.problems += shared_images(owners.values())
     return report
 
@@ -101,7 +115,7 @@ def domain_configs(config: Config) -> Iterable[tuple[str, dict]]:
     for role, domains in (
         ('source', [train.source]),
         ('target', train.targets),
-        *(('validation', loader.dataset.domains) for loader in validation_loaders(config)),
+        *(('validation', validated(loader.dataset)) for loader in validation_loaders(config)),
     ):
         for domain in domains:
             if (role, domain) not in seen:
@@ -114,11 +128,48 @@ def validation_loaders(config: Config) -> list[Config]:
     return [config[key] for key in ('val_dataloader', 'test_dataloader') if config.get(key)]
 
 
+def validated(dataset: dict) -> list[dict]:
+    """The domains of a data set that validates: several, or itself."""
+    return dataset.get('domains') or [dataset]
+
+
+def missing_labels(domain: DomainDataset, report: DataReport) -> list[str]:
+    """The labels that are not there; a sentence about them goes into the report."""
+    infos = [domain.get_data_info(index) for index in range(len(domain))]
+    labels = [Path(data_info['seg_map_path']) for data_info in infos]
+    try:
+        domain.require_files(labels)
+    except MissingFileError as error:
+        report.problems.append(str(error))
+    return [str(label) for label in labels if not label.is_file()]
+
+
+def lone_labels(domain: DomainDataset) -> list[Path]:
+    """The labels whose image is not there, in whatever part of the data set."""
+    # a subclass may leave out images of other splits
+    images = DomainDataset.find_images(domain, domain.image_folder())
+    patterns = {domain.label_path(Path(f'*{suffix}')) for suffix in domain.image_suffixes}
+    labels = {label for each in patterns for label in each.parent.rglob(each.name)}
+    lone = labels - {domain.label_path(image) for image in images}
+    # macOS leaves ._ files
+    return sorted(label for label in lone if not label.name.startswith('.'))
+
+
 def check_samples(domain: DomainDataset, title: str, num_workers: int | None) -> list[SampleCheck]:
-    """Check all samples of a domain in several processes, with a progress bar."""
-    with ProcessPoolExecutor(num_workers, initializer=share, initargs=(domain,)) as pool:
-        found = pool.map(check_sample, range(len(domain)), chunksize=8)
-        return list(track(found, title, total=len(domain)))
+    """Check all samples of a domain in several processes, with a progress bar.
+
+    Raises:
+        InputError: If one of the processes is ended from outside.
+    """
+    try:
+        with ProcessPoolExecutor(num_workers, initializer=share, initargs=(domain,)) as pool:
+            found = pool.map(check_sample, range(len(domain)), chunksize=8)
+            return list(track(found, title, total=len(domain)))
+    except BrokenProcessPool as error:
+        raise InputError(
+            f'A process that read {title} was ended, most likely as memory was short: use fewer '
+            '--workers.'
+        ) from error
 
 
 def share(domain: DomainDataset) -> None:
@@ -134,8 +185,13 @@ def check_sample(index: int) -> SampleCheck:
     check = SampleCheck(data_info['img_path'])
     try:
         image = open_image(check.path)
-        check.digest = hashlib.sha256(Path(check.path).read_bytes()).hexdigest()
-        if domain.labelled:
+        check.size = f'{image.width}x{image.height}'
+        check.digest = hashlib.sha256(image.tobytes()).hexdigest()
+        domain.check_image(image, check.path)
+        if image.mode != 'RGB':
+            check.notes.append(f'{check.path} has mode {image.mode}: it is read as RGB.')
+        # that one is missing is told of all at once
+        if domain.labelled and Path(data_info['seg_map_path']).is_file():
             check_label(domain, data_info['seg_map_path'], image.size, check)
     except InputError as error:
         check.problems.append(str(error))
@@ -169,21 +225,25 @@ def check_label(
         check.notes.append(f'{path} has no pixel of a class: all are ignored.')
 
 
-def summarise(domain: DomainDataset, name: str, checks: Sequence[SampleCheck]) -> DomainReport:
+def summarise(
+    domain: DomainDataset, name: str, checks: Sequence[SampleCheck], missing: list[str]
+) -> DomainReport:
     """Add up the samples of a domain."""
+    sizes = dict(Counter(check.size for check in checks if check.size).most_common())
     counts = [check.counts for check in checks if check.counts is not None]
     if not counts:
-        return DomainReport(name, len(domain), {}, None)
+        return DomainReport(name, len(domain), sizes, missing, {}, None)
     total = np.sum(counts, axis=0)
     classes = domain.metainfo['classes']
     pixels = {
         each: int(total[domain.label_lookup == index].sum()) for index, each in enumerate(classes)
     }
-    return DomainReport(name, len(domain), pixels, 1 - sum(pixels.values()) / int(total.sum()))
+    ignored = 1 - sum(pixels.values()) / int(total.sum())
+    return DomainReport(name, len(domain), sizes, missing, pixels, ignored)
 
 
 def shared_images(owners: Iterable[list[tuple[str, str]]]) -> list[str]:
-    """Images with the same bytes in training and in validation."""
+    """Images with the same pixels in training and in validation."""
     problems = []
     for files in owners:
         trained = sorted({path for role, path in files if role != 'validation'})

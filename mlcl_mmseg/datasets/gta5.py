@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from mmseg.registry import DATASETS
-from scipy.io import loadmat
 
 from ..errors import InputError, MissingFileError
 from .domain import DomainDataset
+from .mat_file import read_numbers
 
 GTA5_SPLITS = ('all', 'train', 'val', 'test')
 ASPECT_TOLERANCE = 0.05
@@ -66,16 +66,15 @@ class GTA5Domain(DomainDataset):
                 "it with the data set or use split='all'."
             )
         try:
-            frames = set(map(int, loadmat(split_file)[f'{self.split}Ids'].ravel().tolist()))
-        # whatever SciPy raises on bytes that it does not understand
-        except Exception as error:
+            frames = set(map(int, read_numbers(split_file, f'{self.split}Ids')))
+        except (OSError, ValueError, OverflowError) as error:
             raise InputError(
-                f'{split_file} cannot be read ({type(error).__name__}): download it again.'
+                f'{split_file} cannot be read ({error}): download it again.'
             ) from error
-        images = [image for image in images if int(image.stem) in frames]
+        images = [image for image in images if image.stem.isdecimal() and int(image.stem) in frames]
         if not images:
             raise MissingFileError(
-                f'{folder} holds no frame of split={self.split!r} of GTA5Domain: download the '
-                'missing parts of the data set, or choose another split.'
+                f"{folder} holds no frame of {split_file}'s {self.split!r}: download the missing "
+                'parts of the data set, or choose another split.'
             )
         return images

@@ -12,8 +12,8 @@ def open_image(path: str | Path, load: bool = True) -> Image.Image:
 
     Args:
         path (str | Path): The file.
-        load (bool): Whether to decode the pixels. If not, only the header is read, and the result
-            serves for its ``mode`` and ``size`` alone.
+        load (bool): Whether to decode the pixels, of a PNG after a look at its checksums. If not,
+            only the header is read, and the result serves for its ``mode`` and ``size`` alone.
 
     Returns:
         Image.Image: The image, as it is stored.
@@ -22,6 +22,10 @@ def open_image(path: str | Path, load: bool = True) -> Image.Image:
         InputError: If the file is no image, is damaged or cannot be opened.
     """
     try:
+        if load:
+            # decoding passes over them: a flipped bit may leave nothing of a label
+            with Image.open(path) as image:
+                image.verify()
         with Image.open(path) as image:
             if load:
                 image.load()

@@ -13,6 +13,7 @@ from mmseg.registry import DATASETS
 
 from ..datasets.domain import DomainDataset
 from ..errors import InputError
+from ..models.backbones.pretrained import describe_pretrained
 
 UNKNOWN = 'a file that is not there'
 # parts of a config that decide which weights a stage ends with
@@ -68,6 +69,8 @@ def decisive_settings(config: Config, is_first: bool = True) -> dict[str, Any]:
     settings['val_pipeline'] = keep(validation.get('pipeline'))
     if config.get('load_from') is not None and is_first:
         settings['load_from'] = describe_file(config.load_from)
+    if is_first:
+        settings['imagenet_weights'] = describe_imagenet_weights(config)
     settings['data'] = {name: describe_files(domain) for name, domain in domains_of(config)}
     return json.loads(json.dumps(keep(settings)))
 
@@ -106,6 +109,14 @@ def file_size(path: str) -> int | None:
         return None
 
 
+def describe_imagenet_weights(config: Config) -> str | None:
+    """A digest of the weights that the backbone starts from; UNKNOWN of a file that is gone."""
+    init_cfg = config.get('model', {}).get('backbone', {}).get('init_cfg')
+    if not isinstance(init_cfg, dict) or 'checkpoint' not in init_cfg:
+        return None
+    return describe_pretrained(init_cfg['checkpoint']) or UNKNOWN
+
+
 def describe_file(path: str) -> str:
     """A file's size and a digest of its last mebibyte, wherever it lies; UNKNOWN if it is gone."""
     if '://' in path:
@@ -130,9 +141,9 @@ def check_same_settings(found: dict, wanted: dict, state: str, remedy: str) -> N
     Raises:
         InputError: If they differ; the message has the first difference.
     """
-    if wanted.get('load_from') == UNKNOWN:
-        # a run that goes on does not read what it once started from
-        wanted = {**wanted, 'load_from': found.get('load_from')}
+    # a run that goes on does not read what it once started from
+    gone = [key for key in ('load_from', 'imagenet_weights') if wanted.get(key) == UNKNOWN]
+    wanted = {**wanted, **{key: found.get(key) for key in gone}}
     if found != wanted:
         raise InputError(
             f'{state} with other settings ({first_difference(found, wanted)}): {remedy}.'

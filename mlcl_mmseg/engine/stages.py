@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
@@ -43,17 +43,20 @@ def train_stages(configs: Sequence[Config], resume: bool) -> None:
             other settings.
     """
     check_stages(configs)
-    with ExitStack() as locks:
+    with ExitStack() as stack:
+        locks = []
         if is_main_process():
-            for config in configs:
-                locks.enter_context(locked_folder(config.work_dir))
-        train_locked_stages(configs, resume)
+            locks = [stack.enter_context(locked_folder(config.work_dir)) for config in configs]
+        train_locked_stages(configs, resume, locks)
 
 
-def train_locked_stages(configs: Sequence[Config], resume: bool) -> None:
+def train_locked_stages(configs: Sequence[Config], resume: bool, locks: Sequence[TextIO]) -> None:
     """:func:`train_stages` in work dirs that no other run uses."""
     settings = [decisive_settings(config, number == 0) for number, config in enumerate(configs)]
     first = first_to_train(configs, settings, resume)
+    # other runs may start from the same complete stage
+    for lock in locks[:first]:
+        lock.close()
     goes_on = resume and latest_checkpoint(configs[first]) is not None
     barrier()
     if goes_on and is_complete(configs[first]):

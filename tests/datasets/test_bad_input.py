@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from mlcl_mmseg.datasets import DomainDataset, StreamPosition
 from mlcl_mmseg.datasets.check import check_data
+from mlcl_mmseg.datasets.image_files import open_image
 from mlcl_mmseg.engine.hooks.pseudo_label_hook import TargetImages
 from mlcl_mmseg.errors import InputError
 
@@ -268,6 +269,23 @@ def test_a_label_is_loaded_as_it_is_stored(data):
     assert ours.keys() == theirs.keys()
 
 
+def test_a_flipped_bit_never_gives_another_png(tmp_path):
+    """A PNG's checksums tell: its pixels, or a refusal."""
+    pixels = np.kron(random_ids(0, 'gta5', 4, 5), np.ones((8, 8), np.uint8))
+    path = tmp_path / 'label.png'
+    Image.fromarray(pixels).save(path)
+    content, refusals = path.read_bytes(), 0
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            np.testing.assert_array_equal(open_image(path), pixels)
+        except InputError:
+            refusals += 1
+    assert refusals > len(content) // 2
+
+
 def test_without_a_label_to_load_nothing_happens():
     results = dict(img_path='image.png')
     assert TRANSFORMS.build(LOAD_LABEL)(results) == dict(img_path='image.png')
@@ -288,6 +306,14 @@ class TestCheck:
         with refused(str(image), 'cannot be read', 'replace the file') as caught:
             check_data(train, tested.datasets)
         assert str(caught.value).startswith(str(image))
+
+    @pytest.mark.parametrize('validation', [False, True])
+    def test_images_of_more_than_8_bits(self, data, validation):
+        """Read as RGB, they would be white."""
+        path = file(data, 'idd', 1, validation=validation)
+        Image.new('I;16', (WIDTH, HEIGHT), 1000).save(path)
+        with refused(str(path), 'has mode I;16, but images are read with 8 bits', 'convert it'):
+            check_data(training_set(data), validation_set(data).datasets)
 
     def test_labels_of_targets_are_not_opened(self, data):
         empty(file(data, 'idd', 0, 'label'))

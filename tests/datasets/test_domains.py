@@ -153,6 +153,12 @@ def test_unknown_number_of_classes(make_tree):
         build('cityscapes', make_tree('cityscapes'), num_classes=20)
 
 
+@pytest.mark.parametrize('name', ['..', '.', 'a/b', '../a', '/'])
+def test_a_name_cannot_lead_elsewhere(make_tree, name):
+    with pytest.raises(ValueError, match=r'domain is .*, but it names folders: give it a name'):
+        build('idd', make_tree('idd'), domain=name)
+
+
 def test_split_domain_and_indices_can_be_chosen(make_tree):
     root = make_tree('cityscapes', splits=['train', 'test'])
     domain = build('cityscapes', root, split='test', domain='night', indices=2)
@@ -276,8 +282,15 @@ def test_gta5_without_split_file(make_tree):
 def test_gta5_split_without_images(make_tree):
     root = make_tree('gta5')
     save_split(root)
-    with pytest.raises(FileNotFoundError, match=r"images holds no frame of split='test'"):
+    with pytest.raises(FileNotFoundError, match=r"images holds no frame of .*split\.mat's 'test'"):
         build('gta5', root, split='test')
+
+
+def test_gta5_split_leaves_out_what_has_no_number(make_tree):
+    root = make_tree('gta5')
+    save_split(root)
+    write_image(root / 'images' / '00001 (copy).png', random_pixels(0))
+    assert len(build('gta5', root, split='train')) == 2
 
 
 def test_gta5_unknown_split(make_tree):

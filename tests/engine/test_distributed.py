@@ -13,7 +13,8 @@ from .conftest import load_config
 
 FORK = multiprocessing.get_context('fork')
 BATCH = 4
-TOLERANCE = dict(rtol=0, atol=1e-5)
+LONG = 20
+TOLERANCE, LONG_TOLERANCE = 1e-5, 1e-9
 FROZEN = {
     'model.backbone.norm_cfg': dict(type='BN', requires_grad=False),
     'model.backbone.norm_eval': True,
@@ -38,6 +39,11 @@ class Recorder(Hook):
 def work(rank, world_size, folder, stage, steps, options):
     """Train on one of the processes; the first keeps what came of it."""
     torch.set_num_threads(1)
+    if steps == LONG:
+        # in float32 a rounding may choose another pixel, or the other side of a ReLU, and from
+        # there a run goes its own way
+        torch.set_default_dtype(torch.float64)
+        torch.Tensor.float = torch.Tensor.double
     os.environ['LOCAL_RANK'] = str(rank)
     if world_size > 1:
         torch.distributed.init_process_group(
@@ -80,7 +86,8 @@ def compare(tmp_path, toy_data, monkeypatch):
     """Compare runs on 1, 2 and 4 processes."""
     monkeypatch.setenv('MLCL_REAL_DATA', str(toy_data))
 
-    def compare(stage, options, steps, world_sizes=(1, 2, 4), tolerance=TOLERANCE):
+    def compare(stage, options, steps, world_sizes=(1, 2, 4)):
+        tolerance = LONG_TOLERANCE if steps == LONG else TOLERANCE
         outcomes = [
             train(size, tmp_path / f'{stage}_{size}', stage, steps, options) for size in world_sizes
         ]
@@ -89,9 +96,9 @@ def compare(tmp_path, toy_data, monkeypatch):
             for expected, found in zip(one[0], other[0]):
                 assert set(expected) == set(found)
                 for name, value in expected.items():
-                    assert found[name] == pytest.approx(value, abs=1e-5, rel=1e-5), name
+                    assert found[name] == pytest.approx(value, abs=tolerance, rel=tolerance), name
             for name, value in one[2].items():
-                torch.testing.assert_close(other[2][name], value, **tolerance, msg=name)
+                torch.testing.assert_close(other[2][name], value, rtol=0, atol=tolerance, msg=name)
         return outcomes
 
     return compare
@@ -112,11 +119,11 @@ NORMS = [FROZEN, GLOBAL_NORM]
 
 def sizes(norm, steps):
     """Numbers of processes; a norm that talks is slow with more of them than cores."""
-    return (1, 2) if norm is GLOBAL_NORM and steps < 20 else (1, 2, 4)
+    return (1, 2) if norm is GLOBAL_NORM and steps < LONG else (1, 2, 4)
 
 
 @pytest.mark.parametrize('norm', NORMS, ids=['frozen', 'global'])
-@pytest.mark.parametrize('steps', [3, pytest.param(20, marks=THOROUGH)])
+@pytest.mark.parametrize('steps', [3, pytest.param(LONG, marks=THOROUGH)])
 def test_warmup(compare, norm, steps):
     outcomes = compare('warmup', norm, steps, sizes(norm, steps))
     # the same pixels are counted, whoever counts them
@@ -126,7 +133,7 @@ def test_warmup(compare, norm, steps):
 
 @pytest.mark.parametrize('backward', [{}, PER_TARGET], ids=['together', 'per_target'])
 @pytest.mark.parametrize('norm', NORMS, ids=['frozen', 'global'])
-@pytest.mark.parametrize('steps', [3, pytest.param(20, marks=THOROUGH)])
+@pytest.mark.parametrize('steps', [3, pytest.param(LONG, marks=THOROUGH)])
 def test_mcl(compare, start, norm, backward, steps):
     compare('mlcl', {**start, **norm, **backward}, steps, sizes(norm, steps))
 

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,7 @@ def outcome(work_dir):
         logged=logged,
         best=(best.name, torch.load(best, weights_only=False)['state_dict']),
         complete=json.loads((work_dir / stages.COMPLETE).read_text()),
+        hidden=sorted(path.name for path in work_dir.glob('.*')),
         pseudo_labels={
             str(path.relative_to(work_dir)): path.read_bytes()
             for path in (work_dir / 'pseudo_labels').rglob('*.npz')
@@ -134,15 +136,18 @@ def assert_same_outcome(configs, expected):
 )
 def test_killed_at_any_moment(tmp_path, uninterrupted, kills):
     seconds, expected = uninterrupted
-    draw = random.Random(0)
-    for number in range(kills):
-        # anew after it was complete
-        folder = f'killed_{number // 3}'
-        launch(make_stages(tmp_path / folder), kill_after=draw.uniform(0.05, 0.7) * seconds)
-    for number in range(-(-kills // 3)):
-        configs = make_stages(tmp_path / f'killed_{number}')
+    draw, killed = random.Random(0), 0
+    for run in count():
+        folder = tmp_path / f'run_{run}'
+        while killed < kills and not launch(
+            make_stages(folder), kill_after=draw.uniform(0.05, 0.7) * seconds
+        ):
+            killed += 1
+        configs = make_stages(folder)
         assert launch(configs)
         assert_same_outcome(configs, expected)
+        if killed == kills:
+            break
 
 
 def kill(*args, **kwargs):
@@ -169,7 +174,7 @@ def on_call(monkeypatch, owner, name, number, before):
     ('owner', 'name', 'number', 'before'),
     [
         # in a checkpoint write of MCL: the new file is written, but has no name yet
-        (os, 'replace', 12, True),
+        (os, 'replace', 18, True),
         # between saving and validating
         (ValLoop, 'run', 5, True),
         # in a validation

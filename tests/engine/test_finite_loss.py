@@ -1,12 +1,15 @@
 """Steps whose loss is not finite."""
 
+import multiprocessing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mlcl_mmseg.engine.hooks import FiniteLossHook
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.models import AdversarialWarmup
 
@@ -67,6 +70,35 @@ def test_a_step_is_skipped_and_told(toy_config, break_steps):
     names = [dataset.get_data_info(i)['img_path'] for dataset in dataset.domains for i in range(3)]
     assert sum(name in record for name in names) > 0
     assert all(torch.isfinite(each).all() for each in after[2])
+
+
+def test_the_images_of_all_processes_are_named(tmp_path):
+    """Whichever has the loss that is not finite."""
+    context = multiprocessing.get_context('fork')
+    processes = [context.Process(target=skip_step, args=(rank, tmp_path)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert (tmp_path / '0').read_text() == (tmp_path / '1').read_text()
+    assert 'Images: source_0.png, dusk_0.png, source_1.png, dusk_1.png.' in (
+        (tmp_path / '0').read_text()
+    )
+
+
+def skip_step(rank, folder):
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
+    )
+    logger = SimpleNamespace(warning=(folder / str(rank)).write_text)
+    source, target = (dict(img_path=[f'{name}_{rank}.png']) for name in ('source', 'dusk'))
+    model = SimpleNamespace(step_is_finite=False)
+    FiniteLossHook().after_train_iter(
+        SimpleNamespace(iter=1, logger=logger, model=model),
+        0,
+        dict(source=source, targets=[target]),
+        dict(loss=torch.tensor(torch.inf)),
+    )
 
 
 def test_too_many_in_a_row_end_the_training(toy_config, break_steps):

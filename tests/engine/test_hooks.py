@@ -238,7 +238,7 @@ class TestPseudoLabelHook:
         with pytest.raises(FileNotFoundError, match=message):
             self.resume(toy_config, warmup_checkpoint, 3)
 
-    def test_damaged_labels_are_made_anew(self, toy_config, warmup_checkpoint):
+    def test_damaged_labels_are_made_anew(self, toy_config, warmup_checkpoint, falling_scores):
         """With the checkpoint that made them; the network goes on with its own weights."""
         config = self.config(toy_config, warmup_checkpoint, max_iters=3)
         run(config)

@@ -1,5 +1,7 @@
 """Which stage is trained, resumed or left alone."""
 
+import hashlib
+import multiprocessing
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from mmengine.config import Config
 from mmengine.runner import ValLoop
 from PIL import Image
 
+from mlcl_mmseg.durable_files import locked_folder
 from mlcl_mmseg.engine import stages
 from mlcl_mmseg.engine.stages import (
     COMPLETE,
@@ -24,6 +27,8 @@ from mlcl_mmseg.engine.stages import (
     write_json,
 )
 from mlcl_mmseg.errors import InputError
+
+FORK = multiprocessing.get_context('fork')
 
 
 def make_config(work_dir: Path, **changes) -> Config:
@@ -213,6 +218,28 @@ def test_what_changes_no_weights_is_no_other_setting(configs, trained):
     assert len(trained) == 2
 
 
+def test_other_imagenet_weights_are_another_setting(configs, trained, tmp_path):
+    """By what the file holds, not by where it lies: a URL, torchvision's name, or a copy."""
+    file = tmp_path / 'weights.pth'
+    file.write_bytes(b'weights')
+    digest = hashlib.sha256(b'weights').hexdigest()[:8]
+    init_cfg = configs[0].model.backbone.init_cfg
+    init_cfg.checkpoint = f'https://example.org/resnet101-{digest}.pth'
+    train_stages(configs[:1], resume=False)
+    for checkpoint in (file, 'a file that is gone'):
+        init_cfg.checkpoint = str(checkpoint)
+        train_stages(configs, resume=False)
+    assert [name for name, *_ in trained] == ['warmup', 'mlcl', 'mlcl']
+    init_cfg.checkpoint = 'torchvision://resnet101'
+    message = f"imagenet_weights was '{digest}', is now '63fe2227'"
+    with pytest.raises(InputError, match=f'complete but was trained with other .*{message}'):
+        train_stages(configs, resume=False)
+    init_cfg.checkpoint = str(file)
+    file.write_bytes(b'others')
+    with pytest.raises(InputError, match=f"imagenet_weights was '{digest}', is now "):
+        train_stages(configs, resume=False)
+
+
 def test_objects_and_sets_are_told_alike_by_every_launch(configs):
     """Neither an address nor the order of a set, which differ from one process to the next."""
     configs[0].train_dataloader.collate_fn = test_other_data_are_other_settings
@@ -305,6 +332,32 @@ def test_a_second_run_in_a_work_dir_is_refused(configs, trained):
     holder.wait()
     train_stages(configs, resume=False)
     assert len(trained) == 2
+
+
+def test_runs_share_a_complete_warmup(configs, trained, monkeypatch):
+    """While MCL trains, another run may start from the same warm-up, but not train in its place."""
+    train = stages.train_stage
+    held = {}
+
+    def train_stage(config, settings):
+        for other in configs:
+            process = FORK.Process(target=hold, args=(other.work_dir,))
+            process.start()
+            process.join()
+            held[Path(config.work_dir).name, Path(other.work_dir).name] = process.exitcode != 0
+        train(config, settings)
+
+    monkeypatch.setattr(stages, 'train_stage', train_stage)
+    train_stages(configs[:1], resume=False)
+    train_stages(configs, resume=False)
+    assert held['warmup', 'warmup']
+    assert held['mlcl', 'mlcl']
+    assert not held['mlcl', 'warmup']
+
+
+def hold(folder):
+    with locked_folder(folder):
+        pass
 
 
 HOLD = """

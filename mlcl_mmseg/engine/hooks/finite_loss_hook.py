@@ -1,5 +1,6 @@
 """Steps whose loss is not finite: told, and too many of them an end."""
 
+from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
@@ -43,10 +44,12 @@ class FiniteLossHook(Hook):
             for domain in (data_batch['source'], *data_batch['targets'])
             for name in domain['img_path']
         ]
+        # the loss is the mean over all processes, so that each comes here
+        names = [name for share in all_gather_object(names) for name in share]
         figures = {name: float(value) for name, value in outputs.items()}
         runner.logger.warning(
-            f'Iteration {runner.iter + 1} is skipped, its loss is not finite: {figures}. Images '
-            f'on the main process: {", ".join(names)}.'
+            f'Iteration {runner.iter + 1} is skipped, its loss is not finite: {figures}. Images: '
+            f'{", ".join(names)}.'
         )
         if self.in_a_row >= self.patience:
             raise InputError(

@@ -1,5 +1,7 @@
 """ImageNet weights: found, checked and loaded, or a clear refusal."""
 
+import hashlib
+import re
 from pathlib import Path
 from urllib.error import URLError
 
@@ -89,9 +91,7 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
         MissingFileError: If the file is missing or the network does not give the weights.
         InputError: If the file is damaged or holds something else.
     """
-    url = checkpoint
-    if checkpoint.startswith(TORCHVISION):
-        url = get_model_weights(checkpoint.removeprefix(TORCHVISION)).IMAGENET1K_V1.url
+    url = resolve(checkpoint)
     if '://' in url:
         try:
             state_dict = torch.hub.load_state_dict_from_url(
@@ -112,3 +112,30 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
             'model.backbone.init_cfg.checkpoint.'
         )
     return state_dict.get('state_dict', state_dict)
+
+
+def resolve(checkpoint: str) -> str:
+    """The URL behind torchvision's name of its V1 weights; other names are as they are."""
+    if not checkpoint.startswith(TORCHVISION):
+        return checkpoint
+    return get_model_weights(checkpoint.removeprefix(TORCHVISION)).IMAGENET1K_V1.url
+
+
+def describe_pretrained(checkpoint: str) -> str | None:
+    """What ImageNet weights are recognised by, wherever they lie.
+
+    Returns:
+        str | None: Eight digits of the file's SHA-256, which torchvision and OpenMMLab put into
+        the names of theirs; the URL if it has none; None of a file that is not there.
+    """
+    url = resolve(checkpoint)
+    if '://' in url:
+        found = re.search(r'-([0-9a-f]{8})\.\w+$', url)
+        return found[1] if found else url
+    if not Path(url).is_file():
+        return None
+    digest = hashlib.sha256()
+    with open(url, 'rb') as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()[:8]
