@@ -94,7 +94,7 @@ def outcome(work_dir):
         complete=json.loads((work_dir / stages.COMPLETE).read_text()),
         pseudo_labels={
             str(path.relative_to(work_dir)): path.read_bytes()
-            for path in (work_dir / 'pseudo_labels').rglob('*.npz')
+            for path in (work_dir / 'pseudo_labels').rglob('*.soft')
         },
     )
 
