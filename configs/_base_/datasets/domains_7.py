@@ -82,10 +82,11 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
+    batch_size=4,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    # every image counts once, however many processes there are
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(type='MultiDomainValidation', pipeline=pipelines['test']),
 )
 test_dataloader = val_dataloader
