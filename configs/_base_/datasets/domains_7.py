@@ -60,6 +60,14 @@ pipelines = dict(
         dict(type='StrongAugmentation'),
         dict(type='PackDomainInputs'),
     ],
+    # with TeacherHook, which needs no files of pseudo-labels
+    teacher=[
+        load_image,
+        resize,
+        weak,
+        dict(type='StrongAugmentation'),
+        dict(type='PackDomainInputs'),
+    ],
     pseudo_label=[load_image, resize, pack],
     # labels at the working size, the paper's protocol
     test=[load_image, load_label, resize, dict(type='MapLabels'), pack],
