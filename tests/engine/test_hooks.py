@@ -343,14 +343,14 @@ class TestPseudoLabelHook:
         self, toy_config, warmup_checkpoint, batch_size
     ):
         labels = {}
-        for autocast in (None, 'bfloat16'):
+        for precision in ('fp32', 'bf16'):
             config = self.config(toy_config, warmup_checkpoint, max_iters=1)
-            config.custom_hooks[0].update(autocast=autocast, batch_size=batch_size)
-            config.experiment_name += f'_{autocast}'
+            config.custom_hooks[0].update(precision=precision, batch_size=batch_size)
+            config.experiment_name += f'_{precision}'
             runner, _ = run(config)
             (generation,) = generations(Path(runner.work_dir, 'pseudo_labels'))
-            labels[autocast] = load_soft_pseudo_label(generation.path('dusk', '0'))
-        difference = abs(labels[None] - labels['bfloat16'])
+            labels[precision] = load_soft_pseudo_label(generation.path('dusk', '0'))
+        difference = abs(labels['fp32'] - labels['bf16'])
         assert 0 < difference.max() < 0.02
 
     def test_what_a_writer_raises_ends_the_run(self, toy_config, warmup_checkpoint, monkeypatch):
@@ -362,8 +362,8 @@ class TestPseudoLabelHook:
             run(self.config(toy_config, warmup_checkpoint))
 
     def test_unknown_precision(self):
-        with pytest.raises(InputError, match="autocast is 'half', but it is 'bfloat16', 'float16'"):
-            PseudoLabelHook([], autocast='half')
+        with pytest.raises(InputError, match="precision is 'half', but it is one of fp32, tf32"):
+            PseudoLabelHook([], precision='half')
 
 
 class TestTeacherHook:

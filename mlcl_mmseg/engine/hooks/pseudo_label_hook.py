@@ -19,14 +19,8 @@ from ...errors import InputError, MissingFileError
 from ...models.segmentors.multi_target import WARMUP_PARTS
 from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
 from ..model_wrapper import segmentor_of
+from ..precision import PRECISIONS, computing_in
 from .refresh_hook import RefreshHook, is_training
-
-# what autocast is to be told
-PRECISIONS: dict[str | None, dict] = {
-    None: dict(enabled=False),
-    'bfloat16': dict(dtype=torch.bfloat16),
-    'float16': dict(dtype=torch.float16),
-}
 
 
 @HOOKS.register_module()
@@ -42,10 +36,10 @@ class PseudoLabelHook(RefreshHook):
         interval (int): Iterations between refreshes; a multiple of the validation interval.
         batch_size (int): Images per forward pass; images of a pass must be of one size.
         num_workers (int): Loader processes.
-        autocast (str, optional): 'bfloat16' or 'float16' for forward passes in that precision.
+        precision (str): Of forward passes: 'fp32', 'tf32', 'bf16' or 'fp16'.
 
     Raises:
-        InputError: If ``autocast`` is something else.
+        InputError: If there is no such precision.
     """
 
     def __init__(
@@ -54,18 +48,18 @@ class PseudoLabelHook(RefreshHook):
         interval: int = 10000,
         batch_size: int = 16,
         num_workers: int = 4,
-        autocast: str | None = None,
+        precision: str = 'fp32',
     ) -> None:
         super().__init__(interval)
-        if autocast not in PRECISIONS:
+        if precision not in PRECISIONS:
             raise InputError(
-                f"PseudoLabelHook.autocast is {autocast!r}, but it is 'bfloat16', 'float16' or "
-                'None.'
+                f'PseudoLabelHook.precision is {precision!r}, but it is one of '
+                f'{", ".join(PRECISIONS)}.'
             )
         self.pipeline = Compose(pipeline)
         self.batch_size = batch_size
         self.num_workers = num_workers
-        self.autocast = autocast
+        self.precision = precision
 
     def before_run(self, runner: Runner) -> None:
         """Check a training before anything is computed.
@@ -162,7 +156,7 @@ class PseudoLabelHook(RefreshHook):
                 for batch in track(loader, title, disable=not is_main_process()):
                     batch = segmentor.data_preprocessor(batch, False)
                     inputs = batch['inputs']
-                    with torch.autocast(inputs.device.type, **PRECISIONS[self.autocast]):
+                    with computing_in(self.precision, inputs.device.type):
                         soft = segmentor.soft_pseudo_label(inputs, index)
                     soft = soft.cpu().numpy()
                     # one batch is written while the next is computed
