@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 from mlcl_mmseg.command_line import check_setting
+from mlcl_mmseg.config_check import check_config
 from mlcl_mmseg.datasets.toy import write_toy_world
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +83,22 @@ def test_full_label_resolution(tmp_path, monkeypatch):
         sample = DATASETS.build(config[name].dataset)[0]
         assert sample['inputs'].shape == (3, 320, 640)
         assert sample['data_samples'].gt_sem_seg.shape == expected
+
+
+@pytest.mark.parametrize('base', ['g2ci', 'g2cmi_19', 'g2ci_segformer'])
+def test_teacher(tmp_path, base):
+    """The config of docs/method.md, also for other sizes."""
+    method = (ROOT / 'docs/method.md').read_text()
+    (text,) = re.findall(r"```python\n(_base_ = './g2ci.py'\n.*?)```", method, flags=re.S)
+    path = ROOT / f'configs/mlcl/{base}.py'
+    (tmp_path / 'config.py').write_text(text.replace('./g2ci.py', str(path)))
+    config = Config.fromfile(tmp_path / 'config.py')
+    check_config(config)
+    assert [hook.type for hook in config.custom_hooks] == ['TeacherHook']
+    with_files = Config.fromfile(path).train_dataloader.dataset.target_pipeline
+    assert config.train_dataloader.dataset.target_pipeline == [
+        step for step in with_files if step.type != 'LoadSoftPseudoLabel'
+    ]
 
 
 @pytest.mark.parametrize(

@@ -182,3 +182,5 @@ class MultiDomainValidation(ConcatDataset):
                 for domain in domains
             ]
         )
+        # each process of an evaluation knows all of them, in one order
+        self._metainfo['domains'] = [dataset.domain for dataset in self.datasets]

@@ -7,6 +7,7 @@ from .hooks import (
     PseudoLabelHook,
     ResumeHook,
     StepFiguresHook,
+    TeacherHook,
 )
 from .model_wrapper import MultiTargetDistributedDataParallel
 from .optim_wrapper_constructor import MultiTargetOptimWrapperConstructor
@@ -26,4 +27,5 @@ __all__ = [
     'ResumeHook',
     'StepFiguresHook',
     'StreamTrainLoop',
+    'TeacherHook',
 ]

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 from PIL import Image
 from prettytable import PrettyTable
 from torch import Tensor
+
+from ..errors import InputError
+from ..global_batch import sum_of_shares
 
 
 @METRICS.register_module()
@@ -21,77 +25,133 @@ class DomainIoUMetric(IoUMetric):
     the mean over the classes whose union is not empty: a class that is absent from the labels but
     predicted counts 0. ``mIoU`` is the mean over the domains.
 
+    Pixels are counted where the predictions are, and the counts of all processes are added up once,
+    at the end. :attr:`confusion` has those of the last evaluation.
+
     Args:
         **kwargs: Those of :class:`mmseg.evaluation.IoUMetric`. Predictions go to
             ``<output_dir>/<domain>/<sample name>.png``.
     """
 
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.num_images = 0
+        # of this process, by domain: see count_pairs
+        self.counts: dict[str, Tensor] = {}
+        # of all processes, by domain: (C, C) int64, label by prediction
+        self.confusion: dict[str, Tensor] = {}
+
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count each sample's pixels under the name of its domain; save it if asked to."""
         num_classes = len(self.dataset_meta['classes'])
+        self.num_images += len(data_samples)
         for data_sample in data_samples:
             domain = data_sample['domain']
             prediction = data_sample['pred_sem_seg']['data'].squeeze(0)
             if not self.format_only:
                 label = data_sample['gt_sem_seg']['data'].squeeze(0).to(prediction)
-                counts = self.intersect_and_union(prediction, label, num_classes, self.ignore_index)
-                self.results.append((domain, *counts))
+                counts = count_pairs(label, prediction, num_classes, self.ignore_index)
+                self.counts[domain] = self.counts.get(domain, 0) + counts
             if self.output_dir is not None:
                 path = Path(self.output_dir, domain, f'{data_sample["sample_name"]}.png')
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(prediction.byte().cpu().numpy()).save(path)
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Add up the counts of all processes and compute the figures, the same on each.
+
+        Args:
+            size (int): Number of images of the validation set.
+
+        Returns:
+            dict[str, float]: See :meth:`compute_metrics`; nothing with ``format_only``.
+
+        Raises:
+            InputError: If images were repeated or left out, or a label has no class.
+        """
+        counts, num_images = self.counts, self.num_images
+        self.counts, self.num_images = {}, 0
+        if self.format_only:
+            return {}
+        num_classes = len(self.dataset_meta['classes'])
+        names = [list(self.dataset_meta.get('domains', [])), *all_gather_object(list(counts))]
+        domains = list(dict.fromkeys(name for some in names for name in some))
+        # a process may have seen no image of a domain
+        nothing = torch.zeros(num_classes**2 + 2, dtype=torch.long)
+        rows = torch.stack([counts.get(domain, nothing).cpu() for domain in domains])
+        total = sum_of_shares(torch.cat([rows.flatten(), torch.tensor([num_images])]))
+        found, rows = int(total[-1]), total[:-1].view(len(domains), -1)
+        if found != size:
+            raise InputError(
+                f'{found} images were evaluated, but the validation set has {size}: set '
+                'sampler.round_up=False of its dataloader, so that none is repeated.'
+            )
+        if rows[:, -1].any():
+            raise InputError(
+                f'Labels or predictions of {domains[int(rows[:, -1].argmax())]} are none of the '
+                f'{num_classes} classes: map the labels, or use the config of that many classes.'
+            )
+        pairs = rows[:, : num_classes**2].view(-1, num_classes, num_classes)
+        self.confusion = dict(zip(domains, pairs))
+        return self.compute_metrics(self.confusion)
+
+    def compute_metrics(self, results: dict[str, Tensor]) -> dict[str, float]:
         """Print the table of classes and domains.
+
+        Args:
+            results (dict[str, Tensor]): By domain, (C, C) int64 pixel counts, label by prediction.
 
         Returns:
             dict[str, float]: Percent: ``mIoU`` (mean over domains), and ``mIoU/<domain>``,
             ``aAcc/<domain>``, ``mAcc/<domain>``.
         """
-        if self.format_only:
-            return super().compute_metrics(results)
-        domains = list(dict.fromkeys(domain for domain, *_ in results))
         table = PrettyTable()
         table.add_column('class', [*self.dataset_meta['classes'], 'mIoU'])
         metrics: dict[str, float] = {}
         mean_ious = []
-        for domain in domains:
-            areas = zip(*(areas for name, *areas in results if name == domain))
-            scores = self.total_area_to_metrics(*(sum(area).double() for area in areas))
+        for domain, confusion in results.items():
+            confusion = confusion.double()
+            intersection, predicted, labelled = confusion.diag(), confusion.sum(0), confusion.sum(1)
+            union = predicted + labelled - intersection
+            scores = self.total_area_to_metrics(intersection, union, predicted, labelled)
             mean_ious.append(np.nanmean(scores['IoU']))
             metrics[f'mIoU/{domain}'] = 100 * float(mean_ious[-1])
             metrics[f'aAcc/{domain}'] = 100 * float(scores['aAcc'])
             metrics[f'mAcc/{domain}'] = 100 * float(np.nanmean(scores['Acc']))
             table.add_column(domain, [*map(percent, scores['IoU']), percent(mean_ious[-1])])
         metrics['mIoU'] = 100 * float(np.mean(mean_ious))
-        print_log(f'IoU per class and domain (%):\n{table}', logger='current')
-        print_log(
-            f'mIoU, mean over {len(domains)} domains: {metrics["mIoU"]:.2f}', logger='current'
-        )
+        if is_main_process():
+            print_log(f'IoU per class and domain (%):\n{table}', logger='current')
+            mean = f'mIoU, mean over {len(results)} domains: {metrics["mIoU"]:.2f}'
+            print_log(mean, logger='current')
         return metrics
 
-    @staticmethod
-    def intersect_and_union(
-        pred_label: Tensor, label: Tensor, num_classes: int, ignore_index: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Exact pixel counts of one image: intersection, union, prediction, label.
 
-        Args:
-            pred_label (Tensor): (H, W) class indices.
-            label (Tensor): (H, W) class indices.
-            num_classes (int): C.
-            ignore_index (int): Label that is not counted.
+def count_pairs(label: Tensor, prediction: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Exact counts of an image's pixels by (label, prediction), without waiting for a device.
 
-        Returns:
-            tuple[Tensor]: Four times (C,) int64, on the CPU.
-        """
-        mask = label != ignore_index
-        pair = label[mask].long() * num_classes + pred_label[mask].long()
-        confusion = torch.bincount(pair, minlength=num_classes**2).view(num_classes, num_classes)
-        intersection = confusion.diag()
-        predicted, labelled = confusion.sum(0), confusion.sum(1)
-        counts = intersection, predicted + labelled - intersection, predicted, labelled
-        return tuple(count.cpu() for count in counts)
+    ``torch.bincount`` and indexing by a mask would wait.
+
+    Args:
+        label (Tensor): (H, W) int64 class indices.
+        prediction (Tensor): (H, W) int64 class indices.
+        num_classes (int): C.
+        ignore_index (int): Label that is not counted.
+
+    Returns:
+        Tensor: (C² + 2,) int64: C² pairs, row by row; ignored pixels; pixels whose label or
+        prediction is no class.
+    """
+    bins = num_classes**2 + 2
+    pair = label * num_classes + prediction
+    known = (label >= 0) & (label < num_classes) & (prediction < num_classes)
+    pair = pair.where(known, num_classes**2 + 1).where(label != ignore_index, num_classes**2)
+    # bins for each row of pixels: fewer that add to the same one at a time
+    height = label.shape[0]
+    pair = pair + torch.arange(height, device=pair.device)[:, None] * bins
+    counts = pair.new_zeros(height * bins)
+    counts.scatter_add_(0, pair.flatten(), pair.new_ones(()).expand(pair.numel()))
+    return counts.view(height, bins).sum(0)
 
 
 def percent(share: float) -> float:

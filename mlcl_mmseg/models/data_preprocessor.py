@@ -6,6 +6,8 @@ from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..errors import InputError
+
 
 @MODELS.register_module()
 class MultiDomainDataPreprocessor(SegDataPreProcessor):
@@ -33,8 +35,17 @@ class MultiDomainDataPreprocessor(SegDataPreProcessor):
             dict: ``inputs`` and ``data_samples``. Of a training batch, ``inputs`` has the batch's
             structure with images (B, 3, H, W) float RGB from 0 to 1 and labels (B, H, W) int64;
             ``data_samples`` is None.
+
+        Raises:
+            InputError: If images to be predicted together differ in size.
         """
         if 'source' not in data:
+            sizes = sorted({(image.shape[2], image.shape[1]) for image in data['inputs']})
+            if not training and len(sizes) > 1:
+                raise InputError(
+                    f'Images of one batch are {" and ".join(map("{0[0]}x{0[1]}".format, sizes))}: '
+                    'resize them to one size in the pipeline, or set the batch_size to 1.'
+                )
             return super().forward(data, training)
         data = self.cast_data(data)
         batch = dict(

@@ -1,13 +1,16 @@
-"""Soft pseudo-labels on disk: one float16 array an image, one folder a generation.
+"""Soft pseudo-labels on disk: one file an image, one folder a generation.
 
-``<root>/iter_<k>/<domain>/<sample name>.npz``, (C, h, w) at feature resolution. A generation is
-written under a temporary name, flushed and renamed when every process has finished: a folder with
-its final name is complete. Its manifest tells what it was made with and how much it holds.
+``<root>/iter_<k>/<domain>/<sample name>.soft``, (C, h, w) at feature resolution as :func:`encode`
+writes them. A generation is written under a temporary name, flushed and renamed when every process
+has finished: a folder with its final name is complete. Its manifest tells what it was made with and
+how much it holds.
 """
 
 import json
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,10 @@ from mmengine.dist import barrier, is_main_process
 
 from ..durable_files import flush_folder, full_disk_is_told, write_durably
 from ..errors import InputError, MissingFileError
+from .encoding import decode, encode
 
 MANIFEST = 'manifest.json'
-# a zip of one array, not compressed: it has a checksum
-SUFFIX = '.npz'
+SUFFIX = '.soft'
 
 
 class PseudoLabelGeneration:
@@ -70,7 +73,7 @@ class PseudoLabelGeneration:
         path = self.partial_folder / domain / f'{sample_name}{SUFFIX}'
         path.parent.mkdir(parents=True, exist_ok=True)
         with full_disk_is_told(path):
-            np.savez(path, soft_pseudo_label.astype(np.float16))
+            path.write_bytes(encode(soft_pseudo_label))
 
     def finish(self, made_with: dict[str, Any]) -> None:
         """Make the generation visible, once every process has written its share.
@@ -156,18 +159,10 @@ def load_soft_pseudo_label(path: str) -> np.ndarray:
     if not Path(path).is_file():
         raise MissingFileError(f'The pseudo-label {path} is missing: {remedy}.')
     try:
-        with np.load(path) as arrays:
-            soft_pseudo_label = arrays['arr_0']
-    # whatever NumPy and zipfile raise on bytes that they do not understand
-    except Exception as error:
+        return decode(Path(path).read_bytes())
+    except (ValueError, zlib.error, struct.error) as error:
         # a file that is missing is noticed on resume
         Path(path).unlink()
         raise InputError(
             f'The pseudo-label {path} was damaged ({error}) and is removed: {remedy}.'
         ) from error
-    if soft_pseudo_label.ndim != 3 or soft_pseudo_label.dtype != np.float16:
-        raise InputError(
-            f'The pseudo-label {path} has {soft_pseudo_label.dtype} of shape '
-            f'{soft_pseudo_label.shape}, not probabilities of classes: {remedy}.'
-        )
-    return soft_pseudo_label.astype(np.float32)

@@ -138,6 +138,11 @@ def test_mcl(compare, start, norm, backward, steps):
     compare('mlcl', {**start, **norm, **backward}, steps, sizes(norm, steps))
 
 
+def test_teacher(compare, start):
+    """The teacher is no part of what is wrapped, and the same on each process."""
+    compare('teacher', {**start, **FROZEN}, 3, (1, 2))
+
+
 def test_per_target_backward_is_the_same_step(compare, start, tmp_path):
     """In one process: the same figures and weights as one backward pass, to the last bits."""
     together = train(1, tmp_path / 'together', 'mlcl', 2, start)

@@ -96,7 +96,7 @@ def outcome(work_dir):
         hidden=sorted(path.name for path in work_dir.glob('.*')),
         pseudo_labels={
             str(path.relative_to(work_dir)): path.read_bytes()
-            for path in (work_dir / 'pseudo_labels').rglob('*.npz')
+            for path in (work_dir / 'pseudo_labels').rglob('*.soft')
         },
     )
 

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmseg.registry import METRICS
 from PIL import Image
 
-from mlcl_mmseg.evaluation import DomainIoUMetric
+from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.evaluation.domain_iou_metric import count_pairs
 
 
 def sample(domain, label, prediction):
@@ -41,9 +44,53 @@ def test_by_hand(metric):
 def test_counts_are_exact_beyond_float32():
     """A class of more than 2^24 pixels, as at full label resolution."""
     size = 2**24 + 3
-    label = torch.zeros(size, dtype=torch.uint8)
-    intersection, union, *_ = DomainIoUMetric.intersect_and_union(label, label, 4, 255)
-    assert intersection.tolist() == union.tolist() == [size, 0, 0, 0]
+    label = torch.zeros(1, size, dtype=torch.long)
+    assert count_pairs(label, label, 1, 255).tolist() == [size, 0, 0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 30), st.integers(1, 6))
+def test_counts_pixel_by_pixel(seed, height, width, num_classes):
+    generator = np.random.default_rng(seed)
+    label = generator.choice([*range(num_classes), 255], (height, width))
+    prediction = generator.integers(num_classes, size=(height, width))
+    expected = np.zeros((num_classes, num_classes), int)
+    for true, found in zip(label.flat, prediction.flat):
+        if true != 255:
+            expected[true, found] += 1
+    found = count_pairs(torch.tensor(label), torch.tensor(prediction), num_classes, 255)
+    assert found[:-2].tolist() == expected.flatten().tolist()
+    assert found[-2:].tolist() == [(label == 255).sum(), 0]
+
+
+def test_an_evaluation_starts_from_nothing_and_keeps_its_counts(metric):
+    for label, expected in (([[0, 1]], [[1, 0], [0, 1]]), ([[1, 1]], [[0, 0], [1, 1]])):
+        metric.process({}, [sample('idd', label, [[0, 1]])])
+        metric.evaluate(1)
+        assert metric.confusion['idd'][:2, :2].tolist() == expected
+    assert metric.confusion['idd'].sum() == 2
+
+
+def test_domains_keep_the_order_of_the_validation_set(metric):
+    """A process may begin with any, or see no image of one."""
+    metric.dataset_meta['domains'] = ['idd', 'dusk']
+    metric.process({}, [sample(domain, [[0]], [[0]]) for domain in ('dusk', 'idd')])
+    figures = metric.evaluate(2)
+    assert [key for key in figures if key.startswith('mIoU/')] == ['mIoU/idd', 'mIoU/dusk']
+
+
+@pytest.mark.parametrize(
+    ('label', 'prediction', 'size', 'message'),
+    [
+        ([[0, 1]], [[0, 1]], 2, '1 images were evaluated, but the validation set has 2: set sampl'),
+        ([[0, 4]], [[0, 1]], 1, 'of idd are none of the 4 classes'),
+        ([[0, 1]], [[0, 5]], 1, 'of idd are none of the 4 classes'),
+    ],
+)
+def test_what_cannot_be_counted_is_named(metric, label, prediction, size, message):
+    metric.process({}, [sample('idd', label, prediction)])
+    with pytest.raises(InputError, match=message):
+        metric.evaluate(size)
 
 
 def test_predictions_are_saved_by_domain_and_name(metric, tmp_path):

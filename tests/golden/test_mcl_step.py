@@ -9,6 +9,7 @@ from mlcl_mmseg.pseudo_labels import (
     select_pseudo_label,
     warp_pseudo_label,
 )
+from mlcl_mmseg.pseudo_labels.encoding import decode, encode
 
 from .released import build_segmentor, image_tensor, load_seeded, norms, read_case, resnet
 
@@ -90,6 +91,16 @@ def test_selection_and_geometry_are_exact(name):
             torch.from_numpy(case[f't{i}_cutout']),
         )
         np.testing.assert_array_equal(warped, case[f't{i}_pseudo_warped'])
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_selection_survives_the_store(name):
+    case, figures = read_case(name)
+    for i in range(figures['targets']):
+        soft = case[f't{i}_soft'].astype(np.float32)
+        stored = np.stack([decode(encode(each)) for each in soft])
+        label = select_pseudo_label(torch.from_numpy(stored))
+        np.testing.assert_array_equal(label, case[f't{i}_pseudo'])
 
 
 @pytest.mark.parametrize('name', CASES)

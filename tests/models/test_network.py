@@ -181,6 +181,12 @@ class TestWarmupEvaluation:
             torch.testing.assert_close(found, expected[0])
         assert not torch.allclose(first, second)
 
+    def test_domains_in_any_order(self, build_tiny):
+        domains = ['t1', 't0', 't0', 't1', 't1']
+        _, found = self.logits(build_tiny('AdversarialWarmup'), domains)
+        for domain, logits in zip(domains, found):
+            torch.testing.assert_close(logits, found[domain == 't0'])
+
     def test_as_the_authors_validate(self, build_tiny):
         model = build_tiny('AdversarialWarmup', evaluate_with='last_head')
         _, (first, second) = self.logits(model, ['t0', 't1'])
@@ -199,6 +205,21 @@ def test_prediction_has_the_size_of_the_label_or_of_the_image(build_tiny):
     with_label, without = model.predict(torch.rand(2, 3, 16, 24), samples)
     assert with_label.pred_sem_seg.shape == (8, 12)
     assert without.pred_sem_seg.shape == (32, 48)
+
+
+@pytest.mark.parametrize('kind', ['AdversarialWarmup', 'MCLSegmentor', 'SourceOnly'])
+def test_logits_are_enlarged_in_full_precision(build_tiny, kind):
+    """In half precision there would be ties, and borders would move."""
+    model = build_tiny(kind).eval()
+    image = torch.rand(2, 3, 16, 24)
+    with torch.no_grad():
+        expected = model.predict(image, [sample(), sample()])
+        with torch.autocast('cpu', torch.bfloat16):
+            found = model.predict(image, [sample(), sample()])
+    for one, other in zip(found, expected):
+        assert one.seg_logits.data.dtype == torch.float32
+        assert not torch.equal(one.seg_logits.data, other.seg_logits.data)
+        torch.testing.assert_close(one.seg_logits.data, other.seg_logits.data, rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -304,3 +325,11 @@ def test_preprocessing_is_rgb_from_0_to_1(build_tiny):
         dict(inputs=[bgr[0]], data_samples=[sample()]), False
     )
     torch.testing.assert_close(tested['inputs'][0, :, 0, 0], expected)
+
+
+def test_images_of_different_sizes_cannot_be_predicted_together(build_tiny):
+    images = [torch.zeros(3, 4, 6, dtype=torch.uint8), torch.zeros(3, 5, 6, dtype=torch.uint8)]
+    with pytest.raises(ValueError, match='one batch are 6x4 and 6x5: .* set the batch_size to 1'):
+        build_tiny('MCLSegmentor').data_preprocessor(
+            dict(inputs=images, data_samples=[sample(), sample()]), False
+        )

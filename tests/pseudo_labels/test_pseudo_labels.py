@@ -1,3 +1,5 @@
+import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from mlcl_mmseg.pseudo_labels import (
     select_pseudo_label,
     warp_pseudo_label,
 )
+from mlcl_mmseg.pseudo_labels.encoding import FORMS, decode, encode, encode_as
 
 from ..models import slow
 
@@ -84,6 +87,56 @@ def test_flip_is_exact_and_cutout_rounds_down():
     assert found.tolist() == [[[5, 255, 3, 2, 1, 0], [11, 10, 9, 8, 7, 6]]]
 
 
+def smooth_map(shape, size, sharpness, seed=0):
+    """Class probabilities from a coarse grid of random logits, with a little noise."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(1, shape[0], *size, generator=generator)
+    logits = torch.nn.functional.interpolate(logits, shape[1:], mode='bicubic')
+    logits = logits + 0.02 * torch.randn(logits.shape, generator=generator)
+    return (sharpness * logits).softmax(1)[0].numpy()
+
+
+class TestEncoding:
+    @pytest.mark.parametrize('shape', [(7, 41, 81), (19, 65, 129)])
+    @pytest.mark.parametrize('sharpness', [0, 0.1, 1, 4, 16])
+    @pytest.mark.parametrize('kind', ['smooth', 'noise', 'spikes'])
+    def test_a_quarter_of_float32_and_near(self, shape, sharpness, kind):
+        """Whatever the map: smooth, independent at each pixel, or far from softmax."""
+        if kind == 'spikes':
+            gamma = np.random.default_rng(0).gamma(0.05 + sharpness / 8, size=shape) + 1e-9
+            soft = (gamma / gamma.sum(0)).astype(np.float32)
+        else:
+            size = shape[1:] if kind == 'noise' else (8, 12)
+            soft = smooth_map(shape, size, sharpness)
+        content = encode(soft)
+        assert len(content) <= soft.nbytes / 4
+        found = decode(content)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, soft, rtol=0, atol=1 / 255)
+        # as precise as float16 where there is something to gain
+        if kind == 'smooth':
+            assert abs(found - soft).max() < 1e-3
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.integers(0, 10**6),
+        st.tuples(*[st.integers(1, 9)] * 3),
+        st.sampled_from(FORMS),
+    )
+    def test_every_form_is_exact_to_its_step(self, seed, shape, form):
+        soft = np.random.default_rng(seed).random(shape, np.float32) ** 8
+        soft.flat[0], soft.flat[-1] = 0, 1
+        found = decode(encode_as(torch.from_numpy(soft), *form))
+        scale = np.float32(2.0 ** -form[0])
+        expected = (soft * scale).astype(np.float16).astype(np.float32) / scale
+        np.testing.assert_array_equal(found, expected)
+        assert abs(found - soft).max() <= 1 / 256
+
+    def test_smaller_where_the_network_is_certain(self):
+        shape = (19, 65, 129)
+        assert len(encode(smooth_map(shape, (4, 6), 60))) < np.prod(shape) / 2
+
+
 class TestStore:
     def test_round_trip(self, tmp_path):
         soft = torch.rand(3, 4, 5).softmax(0).numpy()
@@ -94,7 +147,7 @@ class TestStore:
         generation.finish({})
         found = load_soft_pseudo_label(generation.path('dusk', 'city/frame'))
         assert found.dtype == np.float32
-        np.testing.assert_allclose(found, soft, atol=5e-4)
+        np.testing.assert_allclose(found, soft, rtol=0, atol=1 / 255)
 
     def test_leftovers_of_an_interrupted_attempt_do_not_count(self, tmp_path):
         interrupted = PseudoLabelGeneration(tmp_path, 0)
@@ -131,18 +184,26 @@ class TestStore:
         [
             (None, 'is missing: end the run and go on with --resume'),
             (b'', r'was damaged \(.*\) and is removed: end the run'),
-            (b'\x93NUMPY', 'was damaged'),
-            (np.ones((2, 2)), 'has float64 of shape .2, 2., not probabilities'),
+            (encode(np.ones((2, 2, 2)))[:-1], 'was damaged'),
+            (zlib.compress(b'no header, no values'), 'was damaged'),
         ],
     )
     def test_a_damaged_file_is_named(self, tmp_path, content, message):
-        path = tmp_path / 'x.npz'
-        if isinstance(content, bytes):
+        path = tmp_path / 'x.soft'
+        if content is not None:
             path.write_bytes(content)
-        elif content is not None:
-            np.savez(path, content)
-        with pytest.raises(InputError, match=f'The pseudo-label .*x.npz {message}'):
+        with pytest.raises(InputError, match=f'The pseudo-label .*x.soft {message}'):
             load_soft_pseudo_label(str(path))
+        assert not path.exists()
+
+    def test_float16_arrays_of_an_earlier_version_count_as_missing(self, tmp_path):
+        """A run that goes on makes them anew."""
+        generation = PseudoLabelGeneration(tmp_path, 0)
+        (generation.folder / 'dusk').mkdir(parents=True)
+        np.savez(generation.folder / 'dusk' / 'a.npz', np.ones((2, 2, 2), np.float16))
+        manifest = dict(files=dict(dusk=dict(images=1, bytes=280)), checkpoint='', weights='')
+        (generation.folder / 'manifest.json').write_text(json.dumps(manifest))
+        assert "has {'images': 0, 'bytes': 0} and should" in generation.find_damage()
 
     def test_removal(self, tmp_path):
         for iteration in (0, 200, 1000):

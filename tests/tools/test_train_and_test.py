@@ -114,7 +114,7 @@ def test_the_whole_method(toy_data, tmp_path):
         (scalars,) = work_dir.glob('2*/vis_data/scalars.json')
         assert scalar in scalars.read_text()
     assert 'Pseudo-labels dusk after iteration 0' in output
-    assert len(list((mlcl / 'pseudo_labels/iter_0').rglob('*.npz'))) == 5 + 3 + 4
+    assert len(list((mlcl / 'pseudo_labels/iter_0').rglob('*.soft'))) == 5 + 3 + 4
 
     # as if it had been killed after iteration 2 of 4
     for name in ('complete.json', 'iter_4.pth'):
@@ -177,7 +177,7 @@ def test_two_processes(toy_data, tmp_path):
     )
     assert output.count('Stage 2 of 2') == 1
     assert len(re.findall(r'Iter\(train\) \[2/2\]', output)) == 2
-    assert len(list((tmp_path / 'pseudo_labels/iter_0').rglob('*.npz'))) == 5 + 3 + 4
+    assert len(list((tmp_path / 'pseudo_labels/iter_0').rglob('*.soft'))) == 5 + 3 + 4
     validated = table(output)
     output = call(
         [

@@ -60,6 +60,14 @@ pipelines = dict(
         dict(type='StrongAugmentation'),
         dict(type='PackDomainInputs'),
     ],
+    # with TeacherHook, which needs no files of pseudo-labels
+    teacher=[
+        load_image,
+        resize,
+        weak,
+        dict(type='StrongAugmentation'),
+        dict(type='PackDomainInputs'),
+    ],
     pseudo_label=[load_image, resize, pack],
     # labels at the working size, the paper's protocol
     test=[load_image, load_label, resize, dict(type='MapLabels'), pack],
@@ -82,10 +90,11 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
+    batch_size=4,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    # every image counts once, however many processes there are
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(type='MultiDomainValidation', pipeline=pipelines['test']),
 )
 test_dataloader = val_dataloader

@@ -6,6 +6,7 @@ from .finite_loss_hook import FiniteLossHook
 from .pseudo_label_hook import PseudoLabelHook
 from .resume_hook import ResumeHook
 from .step_figures_hook import StepFiguresHook
+from .teacher_hook import TeacherHook
 
 __all__ = [
     'BroadcastBuffersHook',
@@ -16,4 +17,5 @@ __all__ = [
     'PseudoLabelHook',
     'ResumeHook',
     'StepFiguresHook',
+    'TeacherHook',
 ]

@@ -14,7 +14,7 @@ from ...datasets.domain import DomainDataset
 from ...datasets.multi_domain import MultiDomainDataset
 from ...errors import InputError
 from ..model_wrapper import segmentor_of
-from .pseudo_label_hook import is_training
+from .refresh_hook import is_training
 
 
 @HOOKS.register_module()

@@ -1,15 +1,15 @@
-"""Pseudo-label initialisation and refresh (method.md §4)."""
+"""Soft pseudo-labels in files (method.md §4)."""
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
-from mmengine.dist import barrier, get_dist_info, is_main_process
-from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import BaseLoop, Runner, load_checkpoint
+from mmengine.dist import get_dist_info, is_main_process
+from mmengine.runner import Runner, load_checkpoint
 from mmseg.registry import HOOKS
 from rich.progress import track
 from torch import nn
@@ -19,127 +19,85 @@ from ...errors import InputError, MissingFileError
 from ...models.segmentors.multi_target import WARMUP_PARTS
 from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
 from ..model_wrapper import segmentor_of
+from ..precision import PRECISIONS, computing_in
+from .refresh_hook import RefreshHook, is_training
 
 
 @HOOKS.register_module()
-class PseudoLabelHook(Hook):
-    """Generates soft pseudo-labels of the targets' training images and hands them to the loader.
+class PseudoLabelHook(RefreshHook):
+    """Stores soft pseudo-labels of the targets' training images and hands them to the loader.
 
-    Before training, with the warm-up model that ``load_from`` names; then every ``interval``
-    iterations (not at the last), right after that iteration's validation, with the best checkpoint
-    so far, which is loaded into the network while the optimiser keeps its state. After each, the
-    loader starts anew at its place in the stream, so that no prefetched sample keeps an old label.
+    Before training and at each refresh, the network labels whole images, in eval mode, and writes
+    a generation of files. Then the loader starts anew at its place in the stream, so that no
+    prefetched sample keeps an old label.
 
     Args:
-        interval (int): Iterations between refreshes; a multiple of the validation interval.
         pipeline (Sequence[dict]): Transforms to the working size, without augmentation.
+        interval (int): Iterations between refreshes; a multiple of the validation interval.
         batch_size (int): Images per forward pass; images of a pass must be of one size.
         num_workers (int): Loader processes.
-    """
+        precision (str): Of forward passes: 'fp32', 'tf32', 'bf16' or 'fp16'.
 
-    # after CheckpointHook, whose best checkpoint it takes, and before ResumeHook
-    priority = 95
+    Raises:
+        InputError: If there is no such precision.
+    """
 
     def __init__(
         self,
         pipeline: Sequence[dict],
         interval: int = 10000,
-        batch_size: int = 4,
+        batch_size: int = 16,
         num_workers: int = 4,
+        precision: str = 'fp32',
     ) -> None:
+        super().__init__(interval)
+        if precision not in PRECISIONS:
+            raise InputError(
+                f'PseudoLabelHook.precision is {precision!r}, but it is one of '
+                f'{", ".join(PRECISIONS)}.'
+            )
         self.pipeline = Compose(pipeline)
-        self.interval = interval
         self.batch_size = batch_size
         self.num_workers = num_workers
+        self.precision = precision
 
     def before_run(self, runner: Runner) -> None:
-        """Check the schedule of a training before anything is computed.
+        """Check a training before anything is computed.
 
         Raises:
-            InputError: If a refresh would find no validation or no best checkpoint, MCL has no
-                warm-up to start from, or the loader's workers would outlive a refresh.
+            InputError: See :meth:`RefreshHook.before_run`, and if the loader's workers would
+                outlive a refresh.
         """
-        if not is_training(runner):
-            return
-        loop = runner.train_loop
-        first = max(loop.val_interval, loop.val_begin)
-        if runner.val_loop is None or self.interval % loop.val_interval or self.interval < first:
-            raise InputError(
-                f'PseudoLabelHook.interval is {self.interval}, but a refresh follows a validation: '
-                f'make it a multiple of train_cfg.val_interval ({loop.val_interval}), not below '
-                f'val_begin ({loop.val_begin}), and validate.'
-            )
-        if not any(isinstance(hook, CheckpointHook) and hook.save_best for hook in runner.hooks):
-            raise InputError(
-                'PseudoLabelHook refreshes with the best checkpoint, but none is kept: set '
-                "default_hooks.checkpoint.save_best='mIoU'."
-            )
-        if runner._load_from is None and not runner._resume:
-            raise InputError(
-                'MCL starts from a warm-up, but load_from is not set: name its config as '
-                "warmup='FILE.py', or pass --cfg-options load_from=CHECKPOINT."
-            )
-        if loop.dataloader.persistent_workers:
+        super().before_run(runner)
+        if is_training(runner) and runner.train_loop.dataloader.persistent_workers:
             raise InputError(
                 'train_dataloader.persistent_workers is True, but the workers are restarted at '
                 'each refresh of the pseudo-labels: set it to False.'
             )
         self.root = Path(runner.work_dir, 'pseudo_labels')
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Let a training start from a warm-up, and from no other setting's.
-
-        Raises:
-            InputError: If the checkpoint names another source or other targets.
-        """
-        if not is_training(runner):
-            return
-        if not runner._resume:
-            segmentor_of(runner).needed_parts = WARMUP_PARTS
-        found = checkpoint.get('meta', {}).get('dataset_meta', {})
-        expected = runner.train_loop.dataloader.dataset.metainfo
-        for key in ('source', 'targets'):
-            if key in found and found[key] != expected[key]:
-                raise InputError(
-                    f'The checkpoint was trained with {key} {found[key]}, but this run has '
-                    f'{expected[key]}: use the checkpoint of the same setting.'
-                )
-
     def before_train(self, runner: Runner) -> None:
         """Generate the first pseudo-labels, or take up those in use when the run was interrupted.
-
-        At a refresh there is nothing to do: ResumeHook repeats the validation, and with it the
-        refresh.
 
         Raises:
             MissingFileError: If the pseudo-labels of a resumed run are damaged, and what made them
                 is gone.
         """
-        if runner.iter >= runner.max_iters:
-            return
-        # what another run left, or what came after the checkpoint that is resumed
-        remove_generations(self.root, lambda iteration: iteration >= runner.iter)
-        if runner.iter == 0:
-            self.use(runner, self.generate(runner, runner._load_from))
-        elif not self.is_due(runner):
-            generation = PseudoLabelGeneration(self.root, runner.iter - runner.iter % self.interval)
-            if damage := generation.find_damage():
-                self.regenerate(runner, generation, damage)
-            self.use(runner, generation)
+        if runner.iter < runner.max_iters:
+            # what another run left, or what came after the checkpoint that is resumed
+            remove_generations(self.root, lambda iteration: iteration >= runner.iter)
+        super().before_train(runner)
 
-    def is_due(self, runner: Runner) -> bool:
-        """Whether the pseudo-labels are refreshed after the iterations done so far."""
-        return 0 < runner.iter < runner.max_iters and runner.iter % self.interval == 0
+    def renew(self, runner: Runner, checkpoint: str) -> None:
+        """Write a generation and use it."""
+        self.use(runner, self.generate(runner, checkpoint))
 
-    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Refresh the pseudo-labels if they are due."""
-        if not self.is_due(runner):
-            return
-        barrier()
-        best = runner.message_hub.get_info('best_ckpt')
-        runner.logger.info(f'Pseudo-label refresh with {best}.')
-        load_checkpoint(segmentor_of(runner), best, map_location='cpu', strict=True)
-        self.use(runner, self.generate(runner, best))
+    def take_up(self, runner: Runner) -> None:
+        """Use the generation that was in use, made again if it is damaged."""
+        generation = PseudoLabelGeneration(self.root, runner.iter - runner.iter % self.interval)
+        if damage := generation.find_damage():
+            self.regenerate(runner, generation, damage)
+        self.use(runner, generation)
 
     def regenerate(self, runner: Runner, generation: PseudoLabelGeneration, damage: str) -> None:
         """Make a generation again with the checkpoint that made it.
@@ -193,11 +151,21 @@ class PseudoLabelHook(Hook):
         for index, domain in enumerate(runner.train_loop.dataloader.dataset.targets):
             loader = self.build_loader(TargetImages(domain, self.pipeline))
             title = f'Pseudo-labels {domain.domain} after iteration {iteration}'
-            for batch in track(loader, title, disable=not is_main_process()):
-                batch = segmentor.data_preprocessor(batch, False)
-                soft = segmentor.soft_pseudo_label(batch['inputs'], index).cpu().numpy()
-                for sample, each in zip(batch['data_samples'], soft):
-                    generation.write(domain.domain, sample.sample_name, each)
+            with ThreadPoolExecutor() as writers:
+                written = []
+                for batch in track(loader, title, disable=not is_main_process()):
+                    batch = segmentor.data_preprocessor(batch, False)
+                    inputs = batch['inputs']
+                    with computing_in(self.precision, inputs.device.type):
+                        soft = segmentor.soft_pseudo_label(inputs, index)
+                    soft = soft.cpu().numpy()
+                    # one batch is written while the next is computed
+                    wait_for(written)
+                    written = [
+                        writers.submit(generation.write, domain.domain, sample.sample_name, each)
+                        for sample, each in zip(batch['data_samples'], soft)
+                    ]
+                wait_for(written)
         segmentor.train(was_training)
         generation.finish(
             dict(
@@ -253,6 +221,7 @@ def weights_digest(segmentor: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def is_training(runner: Runner) -> bool:
-    """Whether the runner trains; one that tests has built no training loop."""
-    return isinstance(runner._train_loop, BaseLoop)
+def wait_for(futures: Sequence[Future]) -> None:
+    """Wait for threads; what one of them raised is raised here."""
+    for future in futures:
+        future.result()

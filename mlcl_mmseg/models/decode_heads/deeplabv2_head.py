@@ -10,6 +10,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..losses import full_precision
 from .dilated_convolution import dilated_convolution
 
 
@@ -136,6 +137,13 @@ class DeepLabV2Head(BaseDecodeHead):
         ]
         features = torch.cat(features, dim=1)
         return self.cls_seg(self.bottleneck(self.squeeze_excitation(features)))
+
+    def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Enlarge logits in full precision, whatever they were computed in, (B, classes, H, W)."""
+        seg_logits = full_precision(seg_logits)
+        # the largest of the classes is found faster where they lie side by side
+        seg_logits = seg_logits.contiguous(memory_format=torch.channels_last)
+        return super().predict_by_feat(seg_logits, batch_img_metas)
 
 
 class HeadPart(NamedTuple):

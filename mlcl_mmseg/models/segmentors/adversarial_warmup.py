@@ -1,5 +1,6 @@
 """Stage one: source supervision with adversarial alignment of each target (method.md §3)."""
 
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -126,12 +127,13 @@ class AdversarialWarmup(MultiTargetSegmentor):
             InputError: If an image is of a domain that is no target.
         """
         features = self.extract_feat(inputs)
-        logits = [
-            self._head_of(meta).predict(
-                [level[index : index + 1] for level in features], [meta], self.test_cfg
-            )
-            for index, meta in enumerate(batch_img_metas)
-        ]
+        logits, start = [], 0
+        # those of a domain follow each other
+        for head, metas in groupby(batch_img_metas, self._head_of):
+            metas = list(metas)
+            share = [level[start : start + len(metas)] for level in features]
+            logits.append(head.predict(share, metas, self.test_cfg))
+            start += len(metas)
         return torch.cat(logits)
 
     def _head_of(self, meta: dict) -> torch.nn.Module:

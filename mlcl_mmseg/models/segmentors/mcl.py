@@ -1,7 +1,7 @@
 """Stage two: multi-level self-training with hierarchical distillation (method.md §4)."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmseg.registry import MODELS
@@ -80,6 +80,8 @@ class MCLSegmentor(MultiTargetSegmentor):
         self.cross_sample_mask = cross_sample_mask
         self.own_features_first = own_features_first
         self.backward = backward
+        # a Teacher, where TeacherHook sets one
+        self.teacher: Callable[[Tensor, int], Tensor] | None = None
 
     def _init_decode_head(self, decode_head: dict) -> None:
         super()._init_decode_head(decode_head)
@@ -96,8 +98,9 @@ class MCLSegmentor(MultiTargetSegmentor):
 
         Args:
             inputs (dict): A batch of :class:`MultiDomainDataPreprocessor` whose targets have
-                ``img``, ``strong_img``, ``soft_pseudo_label``, ``strong_affine`` and
-                ``strong_cutout``. With ``turn``, one of :attr:`turns`, that part of the loss alone.
+                ``img``, ``strong_img``, ``soft_pseudo_label`` (unless there is a teacher),
+                ``strong_affine`` and ``strong_cutout``. With ``turn``, one of :attr:`turns`, that
+                part of the loss alone.
             data_samples (None): Not used.
 
         Returns:
@@ -145,7 +148,7 @@ class MCLSegmentor(MultiTargetSegmentor):
         """
         target = targets[index]
         others = [j for j in range(self.num_targets) if j != index]
-        pseudo_label = self.pseudo_label(target)
+        pseudo_label = self.pseudo_label(index, target)
         kept = pseudo_label != IGNORE_INDEX
         size = pseudo_label.shape[1:]
 
@@ -182,14 +185,25 @@ class MCLSegmentor(MultiTargetSegmentor):
         )
 
     @torch.no_grad()
-    def pseudo_label(self, target: dict) -> Tensor:
+    def pseudo_label(self, index: int, target: dict) -> Tensor:
         """Select the hard pseudo-labels of a target's weak view and warp them to the strong view.
 
         Returns:
             Tensor: (B, h/4, w/4) int64, 255 = ignore.
+
+        Raises:
+            InputError: If there are no soft pseudo-labels and no teacher to make them.
         """
+        soft = target.get('soft_pseudo_label')
+        if soft is None:
+            if self.teacher is None:
+                raise InputError(
+                    'There are no soft pseudo-labels: put LoadSoftPseudoLabel into '
+                    'train_dataloader.dataset.target_pipeline, or TeacherHook into custom_hooks.'
+                )
+            soft = resize_logits(self.teacher(target['img'], index), target['img'].shape[2:])
         selected = select_pseudo_label(
-            full_precision(target['soft_pseudo_label']),
+            full_precision(soft),
             self.selection_quantile,
             self.entropy_floor,
             label_grid(target['strong_img'].shape[2:]),
