@@ -25,6 +25,12 @@ TAKERS: dict[str, Callable] = {
     'log_processor': LogProcessor,
     'randomness': set_random_seed,
 }
+# settings of Runner that are given together or left out together
+TOGETHER = (
+    ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    ('test_dataloader', 'test_cfg', 'test_evaluator'),
+)
 # how near a keyword is to another, from 0 to 1, that can only be meant as that one
 NEAR = 0.85
 # keywords that the registry and the builders of optimisers take for themselves
@@ -32,15 +38,16 @@ TAKEN_BEFORE = ('type', '_scope_', 'constructor', 'paramwise_cfg')
 UNIONS = (typing.Union, types.UnionType)
 # PyTorch's hints let a learning rate be a Tensor
 NUMBERS = (int, float, bool, types.NoneType, Tensor)
+JUDGED = (*NUMBERS, str, dict, tuple, list, Sequence)
 
 
 def check_config(config: Config | dict) -> None:
     """Refuse a value of a wrong type, an unknown type of object, or a keyword it does not take.
 
-    Judged are hints made of int, float, bool, str, None, and sequences and unions of those. Other
-    packages take more than their hints say: AmpOptimWrapper(loss_scale: str) a float,
-    CheckpointHook(greater_keys: Sequence[str]) a str. Of theirs only hints without str are judged.
-    What takes any keyword refuses those that are nearly one of its own.
+    Judged are hints made of int, float, bool, str, None, and dicts, sequences and unions of those.
+    Other packages take more than their hints say: AmpOptimWrapper(loss_scale: str) a float,
+    CheckpointHook(greater_keys: Sequence[str]) a str. Of theirs only hints of numbers are judged,
+    but all of the TAKERS'. What takes any keyword refuses those that are nearly one of its own.
 
     Args:
         config (Config | dict): The config, with what the command line sets.
@@ -48,6 +55,12 @@ def check_config(config: Config | dict) -> None:
     Raises:
         InputError: At the first such value, type or keyword.
     """
+    if not isinstance(config.get('warmup'), str | None):
+        raise InputError(
+            f'warmup is {config["warmup"]!r}, but it names a config: give its file, or None to '
+            'train no warm-up.'
+        )
+    check_complete(config)
     register_all_modules(init_default_scope=False)
     # no two kinds of them share a name; what MMSegmentation has comes before MMEngine's
     classes = {}
@@ -58,6 +71,22 @@ def check_config(config: Config | dict) -> None:
     settings = {key: value for key, value in config.items() if key in hints_of(Runner)[0]}
     # all else at the top level are variables
     check_value(settings, '', classes)
+
+
+def check_complete(config: Config | dict) -> None:
+    """Refuse to train, validate or test with a part of what that needs.
+
+    Raises:
+        InputError: If one of the settings that belong together is None and another is not.
+    """
+    for names in TOGETHER:
+        given = [name for name in names if config.get(name) is not None]
+        missing = [name for name in names if name in config and name not in given]
+        if given and missing:
+            raise InputError(
+                f'{missing[0]} is None, but {given[0]} is not: give all or none of '
+                f'{", ".join(names)}.'
+            )
 
 
 def check_value(value: object, path: str, classes: dict[str, type]) -> None:
@@ -136,8 +165,9 @@ def hints_of(taker: Callable) -> tuple[dict[str, tuple[object, bool]], bool]:
     for function in filter(inspect.isfunction, constructors or [taker]):
         parameters = inspect.signature(function).parameters
         for name, parameter in parameters.items():
-            hint, ours = resolve(parameter.annotation, function), is_ours(function)
-            hints.setdefault(name, (hint if ours or is_numeric(hint) else None, ours))
+            hint = resolve(parameter.annotation, function)
+            strict = is_ours(function) or taker in TAKERS.values()
+            hints.setdefault(name, (hint if strict or is_numeric(hint) else None, strict))
         takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
         if not takes_any:
             break
@@ -164,7 +194,8 @@ def is_numeric(hint: object) -> bool:
 def matches(value: object, hint: object, strict: bool = True) -> bool:
     """Whether a value fits a hint; every value fits one that is not judged.
 
-    A list is a tuple, an int is a float, a bool is no number.
+    A list is a tuple, an int is a float, a bool is no number. What may be given as a dict or as
+    what is built from it, such as a model, is a dict in a config.
 
     Args:
         value (object): Of a config.
@@ -172,11 +203,20 @@ def matches(value: object, hint: object, strict: bool = True) -> bool:
         strict (bool): If False, None fits too, and a float where an int does, as other packages
             mean it: SegDataPreProcessor(bgr_to_rgb: bool), PolyLRRatio(eta_min_ratio: int | None).
     """
-    kind, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
+    kind, arguments = kind_of(hint), typing.get_args(hint)
     if value is None and not strict:
         return True
     if kind in UNIONS:
-        return any(matches(value, each, strict) for each in arguments)
+        return any(matches(value, each, strict) for each in alternatives(hint))
+    if kind is dict:
+        return isinstance(value, dict) and (
+            not arguments
+            or all(
+                matches(part, each, strict)
+                for item in value.items()
+                for part, each in zip(item, arguments)
+            )
+        )
     if kind in (tuple, list, Sequence):
         if not isinstance(value, list | tuple):
             return False
@@ -186,7 +226,7 @@ def matches(value: object, hint: object, strict: bool = True) -> bool:
             len(value) == len(arguments)
             and all(matches(*pair, strict) for pair in zip(value, arguments))
         )
-    if kind not in (*NUMBERS, str):
+    if kind not in JUDGED:
         return True
     if isinstance(value, bool):
         return kind is bool
@@ -194,10 +234,22 @@ def matches(value: object, hint: object, strict: bool = True) -> bool:
     return isinstance(value, (int, float) if is_float else kind)
 
 
+def kind_of(hint: object) -> object:
+    """What a hint is without its arguments."""
+    return typing.get_origin(hint) or hint
+
+
+def alternatives(hint: object) -> list[object]:
+    """The parts of a union; beside a dict none of what may be built from one."""
+    parts = typing.get_args(hint)
+    is_built = dict in map(kind_of, parts)
+    return [each for each in parts if kind_of(each) in JUDGED or not is_built]
+
+
 def describe(hint: object) -> str:
     """A hint in words, such as 'an int or None'."""
-    if typing.get_origin(hint) in UNIONS:
-        return ' or '.join(map(describe, typing.get_args(hint)))
+    if kind_of(hint) in UNIONS:
+        return ' or '.join(map(describe, alternatives(hint)))
     words = {int: 'an int', types.NoneType: 'None'}
     name = inspect.formatannotation(hint).replace('collections.abc.', '')
     return words.get(hint, f'a {name}')

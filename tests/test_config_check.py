@@ -19,6 +19,7 @@ from mlcl_mmseg.errors import InputError
 ROOT = Path(__file__).parents[1]
 SHIPPED = [*(ROOT / 'configs').rglob('*.py'), *(ROOT / 'tests/configs').glob('*.py')]
 MMSEG = Path(mmseg.__file__).parent / '.mim/configs'
+VALIDATION = ('val_dataloader', 'val_cfg', 'val_evaluator')
 text = st.text()
 scalars = st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), text)
 
@@ -91,6 +92,36 @@ def test_configs_of_mmsegmentation_pass():
         ({'val_dataloader.num_workers': [4]}, 'val_dataloader.num_workers is [4], but DataLoader '),
         ({'randomness.seed': 'zero'}, "randomness.seed is 'zero', but set_random_seed takes an "),
         ({'resume': 'yes'}, "resume is 'yes', but Runner takes a bool: "),
+        (
+            {'train_dataloader.batch_size': 4.5},
+            'train_dataloader.batch_size is 4.5, but DataLoader takes an int or None: ',
+        ),
+        ({'randomness.seed': 1.5}, 'randomness.seed is 1.5, but set_random_seed takes an int or '),
+        ({'model': 3}, 'model is 3, but Runner takes a '),
+        ({'train_cfg': 60000}, 'train_cfg is 60000, but Runner takes a '),
+        ({'custom_hooks': 3}, 'custom_hooks is 3, but Runner takes a '),
+        (
+            {'custom_hooks': ['PseudoLabelHook']},
+            "custom_hooks is ['PseudoLabelHook'], but Runner t",
+        ),
+        ({'default_hooks.checkpoint': False}, 'but Runner takes a '),
+        ({'val_dataloader': False}, 'val_dataloader is False, but Runner takes a '),
+        ({'work_dir': 3}, 'work_dir is 3, but Runner takes a str: '),
+        ({'warmup': 3}, 'warmup is 3, but it names a config: give its file, or None to train no w'),
+        (
+            {'train_dataloader.dataset.source': 'gta5'},
+            "train_dataloader.dataset.source is 'gta5', but MultiDomainDataset takes a dict: ",
+        ),
+        (
+            {'train_dataloader.dataset.source.label_map': {'road': 0}},
+            "source.label_map is {'road': 0}, but GTA5Domain takes a dict[int, int] or None: ",
+        ),
+        ({'model.decode_head': 'DeepLabV2Head'}, "'DeepLabV2Head', but MCLSegmentor takes a dict"),
+        (
+            {'val_dataloader': None},
+            'val_dataloader is None, but val_cfg is not: give all or none of val_dataloader, val',
+        ),
+        ({'optim_wrapper': None}, 'optim_wrapper is None, but train_dataloader is not: give all'),
         ({'model.gama': 1.0}, 'model.gama is no parameter of MCLSegmentor, did you mean gamma?'),
         (
             {'val_evaluator.colour': 'red'},
@@ -130,6 +161,10 @@ def test_accepted(part):
     check_config(dict(parts=[part]))
 
 
+def test_a_training_may_do_without_validation():
+    check_config({**Config.fromfile(ROOT / 'configs/mlcl/g2ci.py'), **dict.fromkeys(VALIDATION)})
+
+
 def test_every_parameter_of_ours_has_a_hint():
     ours = {
         module
@@ -153,7 +188,7 @@ def test_a_scalar_fits_its_own_type_and_unions_of_it(value):
 
 
 @settings(deadline=None)
-@given(scalars, st.sampled_from([dict, Path, typing.Any, inspect.Parameter.empty, dict[int, int]]))
+@given(scalars, st.sampled_from([Path, typing.Any, inspect.Parameter.empty, type[int]]))
 def test_every_value_fits_a_hint_that_is_not_judged(value, hint):
     assert matches(value, hint)
     assert matches(value, typing.Union[int, hint])  # noqa: UP007
@@ -174,6 +209,21 @@ def test_a_list_fits_as_its_tuple_does(value):
         assert matches(value, hint) == matches(tuple(value), hint)
     assert matches(value, tuple[int, ...]) == all(type(each) is int for each in value)
     assert matches(value, tuple[int, int]) == (matches(value, list[int]) and len(value) == 2)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(scalars, scalars), st.sampled_from([int, str, str | None]))
+def test_a_dict_fits_by_its_keys_and_values(value, hint):
+    assert matches(value, dict) and matches(value, dict[str, int] | dict)
+    expected = all(matches(key, str) and matches(each, hint) for key, each in value.items())
+    assert matches(value, dict[str, hint]) == expected
+
+
+@settings(deadline=None)
+@given(st.one_of(st.integers(), st.floats(), st.booleans(), text))
+def test_what_is_built_from_a_dict_is_no_scalar(value):
+    for hint in (dict, dict | Registry, typing.Optional[dict[str, dict | Registry]]):  # noqa: UP045
+        assert not matches(value, hint)
 
 
 def test_only_a_hint_of_another_package_is_loose():

@@ -70,6 +70,15 @@ def test_named_files_exist():
         assert (ROOT / name).is_file() or Path(name).stem == 'own', name
 
 
+def test_every_open_decision_has_its_four_parts():
+    fidelity = (ROOT / 'docs/fidelity.md').read_text()
+    sections = re.findall(r'^### (Q\d)\. .*\n((?:(?!^#).*\n)*)', fidelity, re.M)
+    assert [name for name, _ in sections] == [f'Q{number}' for number in range(1, 10)]
+    for name, text in sections:
+        parts = re.findall(r'^- \*\*(\w+)\*\*: \S', text, re.M)
+        assert parts == ['Released', 'Here', 'Option', 'Changes'], name
+
+
 def test_full_label_resolution(tmp_path, monkeypatch):
     """The config of docs/results.md: images at the working size, labels as they are."""
     write_toy_world(tmp_path / 'data', 1, (96, 64), seed=0, num_workers=1)

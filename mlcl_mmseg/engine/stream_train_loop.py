@@ -11,6 +11,8 @@ from mmengine.runner.utils import calc_dynamic_intervals
 from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
+from ..errors import InputError
+
 
 @LOOPS.register_module()
 class StreamTrainLoop(IterBasedTrainLoop):
@@ -26,6 +28,9 @@ class StreamTrainLoop(IterBasedTrainLoop):
         max_iters (int): Number of iterations.
         val_begin (int): The first iteration that may be validated.
         val_interval (int): Iterations between validations.
+
+    Raises:
+        InputError: If one of these numbers is less than 1.
     """
 
     def __init__(
@@ -36,6 +41,10 @@ class StreamTrainLoop(IterBasedTrainLoop):
         val_begin: int = 1,
         val_interval: int = 1000,
     ) -> None:
+        numbers = dict(max_iters=max_iters, val_begin=val_begin, val_interval=val_interval)
+        for name, number in numbers.items():
+            if number < 1:
+                raise InputError(f'train_cfg.{name} is {number}: make it 1 or more.')
         # IterBasedTrainLoop's own would start the loader here, at the beginning of the stream
         BaseLoop.__init__(self, runner, dataloader)
         self._max_iters = max_iters

@@ -324,6 +324,8 @@ class TestPseudoLabelHook:
         [
             (dict(load_from=None), r'MCL starts from a warm-up, but load_from is not set'),
             ({'train_cfg.val_interval': 3}, r'PseudoLabelHook.interval is 2.*val_interval \(3\)'),
+            ({'train_cfg.val_interval': 0}, r'train_cfg.val_interval is 0: make it 1 or more'),
+            ({'train_cfg.max_iters': 0}, r'train_cfg.max_iters is 0: make it 1 or more'),
             ({'default_hooks.checkpoint.save_best': None}, r'set default_hooks.checkpoint.save_b'),
             (
                 {'train_dataloader.persistent_workers': True, 'train_dataloader.num_workers': 1},

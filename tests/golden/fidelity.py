@@ -1,47 +1,72 @@
 """Measure what the open decisions of method.md §6 change: python -m tests.golden.fidelity."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+import torch
 from mmengine.optim import build_optim_wrapper
 from mmseg.utils import register_all_modules
+from torch import Tensor
 
 import mlcl_mmseg  # noqa: F401
 from mlcl_mmseg.datasets.toy.looks import LOOKS
 from mlcl_mmseg.datasets.toy.paint import PARTS, draw_scene
 from mlcl_mmseg.datasets.transforms.strong import GEOMETRIC_OPS, MAGNITUDES, OPS, flip_matrix
+from mlcl_mmseg.models import MCLSegmentor
+from mlcl_mmseg.models.style import ReinhardTransfer, reinhard_transfer
 
-from .released import read_case
+from .released import image_tensor, read_case
 from .test_mcl_step import CASES, batch_of, build
 
 SGD = dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=1e-4)
 
 
-def losses_and_gradient(case: dict, num_targets: int, **options) -> tuple[dict[str, float], float]:
-    """The self-training terms, summed over targets, and the norm of the whole gradient."""
-    model, _ = build(case, num_targets, **options)
-    losses = {
-        name: value
-        for name, value in model.loss(batch_of(case, num_targets)).items()
-        if 'loss' in name
-    }
+def losses_and_gradient(model: MCLSegmentor, batch: dict) -> tuple[dict[str, float], Tensor]:
+    """The losses, those of self-training summed over targets, and the whole gradient."""
+    losses = {name: value for name, value in model.loss(batch).items() if 'loss' in name}
     sum(losses.values()).backward()
-    squares = [each.grad.pow(2).sum() for each in model.parameters() if each.grad is not None]
-    return {name: value.item() for name, value in losses.items()}, sum(squares).sqrt().item()
+    gradients = [each.grad.flatten() for each in model.parameters() if each.grad is not None]
+    return {name: value.item() for name, value in losses.items()}, torch.cat(gradients).double()
 
 
-def compare_options(question: str, **options) -> None:
-    """Print the golden steps with the default and with another option."""
+def compare_step(question: str, change: Callable[[MCLSegmentor], None] | None = None, **options):
+    """Print the golden steps as they are and with another option or a changed model."""
     for name in CASES:
         case, figures = read_case(name)
-        default, gradient = losses_and_gradient(case, figures['targets'])
-        other, other_gradient = losses_and_gradient(case, figures['targets'], **options)
+        results = []
+        for each in ({}, options):
+            model, _ = build(case, figures['targets'], **each)
+            if results and change is not None:
+                change(model)
+            results.append(losses_and_gradient(model, batch_of(case, figures['targets'])))
+        (default, gradient), (other, other_gradient) = results
         changed = ', '.join(
             f'{term.removeprefix("mcl/loss_")} {default[term]:.4f} -> {other[term]:.4f}'
             for term in default
             if abs(default[term] - other[term]) > 1e-6
         )
-        print(f'{question} {name}: {changed}; gradient {gradient:.2f} -> {other_gradient:.2f}')
+        norm, difference = gradient.norm(), (gradient - other_gradient).norm()
+        print(
+            f'{question} {name}: {changed}; gradient {norm:.2f} -> {other_gradient.norm():.2f}, '
+            f'which differ by {100 * difference / norm:.1f} %'
+        )
+
+
+def compare_transfer() -> None:
+    """Print how far colour transfer is from the 8-bit original, and the golden steps with it."""
+    case, _ = read_case('colour_transfer')
+    found = reinhard_transfer(image_tensor(case['content']), image_tensor(case['style']))
+    levels = np.abs(found.mul(255).permute(0, 2, 3, 1).numpy() - case['result'])
+    print(
+        f'Q8 colour transfer: {levels.mean():.2f} levels of 255 from the original on average, '
+        f'{np.percentile(levels, 99):.0f} at the 99th percentile'
+    )
+
+    def change(model):
+        model.style_transfer = ReinhardTransfer()
+
+    compare_step('Q8', change)
 
 
 def compare_rates() -> None:
@@ -132,8 +157,9 @@ def measure_terrain(scenes: int = 40) -> None:
 
 if __name__ == '__main__':
     register_all_modules()
-    compare_options('Q1', cross_sample_mask=False)
+    compare_step('Q1', cross_sample_mask=False)
     compare_geometry()
     measure_terrain()
-    compare_options('Q5', own_features_first=False)
+    compare_step('Q5', own_features_first=False)
+    compare_transfer()
     compare_rates()

@@ -31,6 +31,7 @@ def test_demo(tmp_path, monkeypatch, capfd):
     demo.report(tmp_path, seconds)
 
     report = json.loads((tmp_path / 'report.json').read_text())
+    assert list(report) == ['seconds', 'stages']
     assert 0 < report['seconds'] == seconds
     assert list(report['stages']) == ['source_only', 'warmup', 'mlcl']
     printed = capfd.readouterr().out
