@@ -40,17 +40,30 @@ def use_precision(config: dict, precision: str) -> None:
         config.update(type='PrecisionOptimWrapper', precision=precision)
 
 
+def round_products(is_rounded: bool) -> None:
+    """Let GPUs round the factors of float32 products to 10 bits, or not, from now on."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = is_rounded
+
+
+def autocast(precision: str, device: str) -> torch.autocast:
+    """Autocast on a device ('cpu', 'cuda') for 'bf16' and 'fp16'; it does nothing else."""
+    kind = torch.float16 if precision == 'fp16' else torch.bfloat16
+    return torch.autocast(device, kind, enabled=precision in ('bf16', 'fp16'))
+
+
 @contextmanager
 def computing_in(precision: str, device: str) -> Iterator[None]:
     """Compute products in a precision on a device ('cpu', 'cuda').
 
-    Float32 products of GPUs are rounded to 10 bits in all precisions but 'fp32'.
+    Float32 products of GPUs are rounded in all precisions but 'fp32'.
     """
-    rounded = precision != 'fp32'
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
-    kind = torch.float16 if precision == 'fp16' else torch.bfloat16
-    with torch.autocast(device, kind, enabled=precision in ('bf16', 'fp16')):
-        yield
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    round_products(precision != 'fp32')
+    try:
+        with autocast(precision, device):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -58,7 +71,8 @@ class PrecisionOptimWrapper(OptimWrapper):
     """An optimiser wrapper whose forward passes are computed in a precision, on GPUs and CPUs.
 
     Weights, gradients and losses stay float32. bfloat16 has the range of float32, so its loss is
-    not scaled.
+    not scaled. Whether GPUs round float32 products is set for the process, as backward passes and
+    validations follow.
 
     Args:
         precision (str): 'fp32', 'tf32' or 'bf16'.
@@ -76,10 +90,11 @@ class PrecisionOptimWrapper(OptimWrapper):
             )
         super().__init__(**kwargs)
         self.precision = precision
+        round_products(precision != 'fp32')
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """MMEngine's context, in the wrapper's precision."""
         device = self.param_groups[0]['params'][0].device.type
-        with super().optim_context(model), computing_in(self.precision, device):
+        with super().optim_context(model), autocast(self.precision, device):
             yield
