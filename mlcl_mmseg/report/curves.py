@@ -44,7 +44,7 @@ def validation_curves(groups: Sequence[Group]) -> Markup:
                 lambda run: {k: row[domain] for k, row in run.validations.items() if domain in row}  # noqa: B023
             )
             lines.append(Line(group.name, means, group.colour, spread=spread))
-        if any(line.values for line in lines):
+        if any(line.values for line in lines if not line.dashed):
             charts.append(line_chart(f'{domain}, mIoU (%)', lines))
     content = (
         [

@@ -94,7 +94,7 @@ class Group:
         steps = sorted(set.intersection(*map(set, curves)))
         figures = {step: figure(curve[step] for curve in curves) for step in steps}
         means = {step: each.mean for step, each in figures.items()}
-        spread = {step: each.deviation for step, each in figures.items()}
+        spread = {step: each.deviation or 0.0 for step, each in figures.items()}
         return means, spread if len(self.runs) > 1 else {}
 
 
