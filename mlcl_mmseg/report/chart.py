@@ -12,6 +12,8 @@ WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 24
 # more are averaged
 MOST_POINTS = 240
+# up to as many tell their values, and up to as many are marked
+MOST_TOLD, MOST_MARKED = 70, 30
 
 
 class Line(NamedTuple):
@@ -84,13 +86,14 @@ def draw(line: Line, place) -> Markup:
         below = [place(x, y - line.spread[x]) for x, y in points]
         parts.append(tag('path', d=f'{path([*above, *reversed(below)])}Z', class_='band'))
     parts.append(tag('path', d=path([place(*point) for point in points]), class_='line'))
-    if len(points) <= 70:
+    if len(points) <= MOST_TOLD:
         for x, y in points:
             across, down = place(x, y)
             half = f' ± {line.spread[x]:.4g}' if line.spread else ''
             text = tag('title', f'{line.name}, {x}: {y:.4g}{half}')
-            # a larger invisible circle is easier to point at
-            mark = tag('circle', cx=across, cy=down, r=2)
+            # a larger, invisible circle is easier to point at
+            is_marked = len(points) <= MOST_MARKED
+            mark = tag('circle', cx=across, cy=down, r=2) if is_marked else None
             reach = tag('circle', cx=across, cy=down, r=8, class_='reach')
             parts.append(tag('g', text, mark, reach))
     kind = f'colour-{line.colour}{" dashed" if line.dashed else ""}'

@@ -33,13 +33,19 @@ def authors_curve(group: Group) -> dict[int, dict[str, float]]:
 
 def validation_curves(groups: Sequence[Group]) -> Markup:
     """Charts of mIoU by iteration, one a domain."""
-    published = [authors_curve(group) for group in groups]
+    settings = [group.first.setting for group in groups]
+    # once, though several groups train it
+    published = [
+        authors_curve(group) if group.first.setting not in settings[:place] else {}
+        for place, group in enumerate(groups)
+    ]
     charts = []
     for domain in [*domains_of(groups), 'mean']:
         lines = []
         for group, authors in zip(groups, published):
             values = {step: row[domain] for step, row in authors.items() if domain in row}
-            lines.append(Line('the authors', values, group.colour, dashed=True))
+            name = f'the authors’ {group.first.setting}'
+            lines.append(Line(name, values, group.colour, dashed=True))
             means, spread = group.curve(
                 lambda run: {k: row[domain] for k, row in run.validations.items() if domain in row}  # noqa: B023
             )

@@ -152,7 +152,10 @@ def precision(run: Run) -> str:
 def median(run: Run, name: str) -> str | None:
     """The median of what was logged under a name."""
     values = list(run.scalars.get(name, {}).values())
-    return f'{np.median(values):.3g}' if values else None
+    if not values:
+        return None
+    found = float(np.median(values))
+    return f'{found:.3g}' if found < 1000 else f'{found:.0f}'
 
 
 def differences(runs: Sequence[Run]) -> Markup | None:
@@ -173,7 +176,7 @@ def differences(runs: Sequence[Run]) -> Markup | None:
     if len(runs) < 2:
         return None
     return details(
-        f'What differs: {len(rows)} settings',
+        f'Settings that differ: {len(rows)}',
         table([['', *(run.name for run in runs)]], rows),
         open_=len(rows) <= 12,
     )

@@ -180,7 +180,7 @@ def thumbnail_size(image: np.ndarray) -> tuple[int, int]:
 
 def coloured(indices: np.ndarray, palette: Sequence, size: tuple[int, int]) -> Image.Image:
     """Class indices (h, w) in the colours of their classes; ignored pixels are transparent."""
-    image = Image.fromarray(indices, 'P')
+    image = Image.fromarray(indices)
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     image.putpalette(colours.tobytes())

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
+# seconds
+PATIENCE = 60
 
 
 class Browser:
@@ -78,6 +81,8 @@ class Browser:
         """Read messages up to the one that is wanted; note what the page does."""
         while True:
             while b'\0' not in self.buffer:
+                ready, _, _ = select.select([self.input], [], [], PATIENCE)
+                assert ready, f'the browser has said nothing for {PATIENCE} s'
                 chunk = os.read(self.input, 2**20)
                 assert chunk, 'the browser has ended'
                 self.buffer += chunk
