@@ -11,6 +11,9 @@ import numpy as np
 
 from .run import Run, read_json
 
+# of the style sheet; after as many groups they come again
+COLOURS = 8
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -110,8 +113,8 @@ def group_runs(runs: list[Run]) -> list[Group]:
     for run in runs:
         groups.setdefault(key_of(run), []).append(run)
     return [
-        Group(sorted(members, key=lambda run: (run.seed is None, run.seed)), colour)
-        for colour, members in enumerate(groups.values())
+        Group(sorted(members, key=lambda run: (run.seed is None, run.seed)), place % COLOURS)
+        for place, members in enumerate(groups.values())
     ]
 
 

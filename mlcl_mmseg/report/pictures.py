@@ -112,10 +112,10 @@ def pictures(groups: Sequence[Group], count: int) -> Markup:
         scenes = {}
         for group in with_records:
             try:
-                scenes[group.colour] = predict(group.first, chosen)
+                scenes[group.name] = predict(group.first, chosen)
             except InputError as error:
                 reasons.append(f'No pictures of {group.first.name}: {error}')
-        shown = [group for group in with_records if group.colour in scenes]
+        shown = [group for group in with_records if group.name in scenes]
         for domain, names in chosen.items():
             drawn = [row(domain, name, kind, best, shown, scenes) for name, kind in names.items()]
             if shown and any(drawn):
@@ -141,10 +141,10 @@ def row(
     kind: str,
     best: Group,
     groups: Sequence[Group],
-    scenes: dict[int, dict[tuple[str, str], Scene]],
+    scenes: dict[str, dict[tuple[str, str], Scene]],
 ) -> Markup | None:
     """One image as a row of pictures; None if no group predicted it."""
-    found = [(group, scenes[group.colour].get((domain, name))) for group in groups]
+    found = [(group, scenes[group.name].get((domain, name))) for group in groups]
     found = [(group, scene) for group, scene in found if scene is not None]
     if not found:
         return None

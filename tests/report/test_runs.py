@@ -9,7 +9,7 @@ from mlcl_mmseg.errors import InputError, MissingFileError
 from mlcl_mmseg.report.groups import figure, group_runs, leader
 from mlcl_mmseg.report.run import read_run, short_names
 
-from .conftest import leave_run
+from .conftest import ROOT, leave_run
 
 
 def test_what_a_run_left(tmp_path):
@@ -110,6 +110,14 @@ def test_the_stage_before_counts_but_for_its_seed(tmp_path, of_origin, groups):
         run.config.load_from = str(warmup.folder / 'best.pth')
         runs.append(run)
     assert len(group_runs(runs)) == groups
+
+
+def test_colours_come_again(tmp_path):
+    runs = [leave_run(tmp_path / f'run{number}', gamma=number) for number in range(9)]
+    style = (ROOT / 'mlcl_mmseg/report/page.css').read_text()
+    colours = [group.colour for group in group_runs(runs)]
+    assert colours == [*range(8), 0]
+    assert all(f'.colour-{colour} ' in style for colour in colours)
 
 
 def test_many_seeds_have_a_short_name(tmp_path):
