@@ -20,6 +20,7 @@ from prettytable import PrettyTable
 from mlcl_mmseg.command_line import end_with_sentence
 from mlcl_mmseg.datasets.toy import MARKER, write_toy_world
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.report.page import write_report
 
 TOOLS = Path(__file__).resolve().parent
 CONFIGS = TOOLS.parent / 'configs' / 'demo'
@@ -134,7 +135,7 @@ def picture(work_dir: Path) -> Image.Image:
 
 
 def report(work_dir: Path, seconds: float) -> None:
-    """Compare the stages: figures to report.json, scenes to picture.png, a table to the screen."""
+    """Compare the stages: figures, scenes, a page of all that is known, a table to the screen."""
     stages = {stage: test(work_dir, stage) for stage in STAGES}
     figures = work_dir / 'report.json'
     figures.write_text(json.dumps(dict(seconds=seconds, stages=stages), indent=1) + '\n')
@@ -143,6 +144,9 @@ def report(work_dir: Path, seconds: float) -> None:
     print(
         f'Trained in {seconds:.0f} s. {figures} has the figures, picture.png beside it shows them.'
     )
+    page = work_dir / 'report.html'
+    write_report([stage_folder(work_dir, stage) for stage in STAGES], page)
+    print(f'{page} shows the runs: open it in a browser.')
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from .hooks import (
     FiniteLossHook,
     PseudoLabelHook,
     ResumeHook,
+    RunRecordHook,
     StepFiguresHook,
     TeacherHook,
 )
@@ -25,6 +26,7 @@ __all__ = [
     'PrecisionOptimWrapper',
     'PseudoLabelHook',
     'ResumeHook',
+    'RunRecordHook',
     'StepFiguresHook',
     'StreamTrainLoop',
     'TeacherHook',

@@ -26,7 +26,8 @@ class DomainIoUMetric(IoUMetric):
     predicted counts 0. ``mIoU`` is the mean over the domains.
 
     Pixels are counted where the predictions are, and the counts of all processes are added up once,
-    at the end. :attr:`confusion` has those of the last evaluation.
+    at the end. :attr:`confusion` has those of the last evaluation, :attr:`image_scores` its images'
+    own mIoU.
 
     Args:
         **kwargs: Those of :class:`mmseg.evaluation.IoUMetric`. Predictions go to
@@ -40,6 +41,10 @@ class DomainIoUMetric(IoUMetric):
         self.counts: dict[str, Tensor] = {}
         # of all processes, by domain: (C, C) int64, label by prediction
         self.confusion: dict[str, Tensor] = {}
+        # of this process: domain, sample name and mIoU, where the image has labelled pixels
+        self.scores: list[tuple[str, str, Tensor]] = []
+        # of all processes, by domain and sample name: in percent, sorted by name
+        self.image_scores: dict[str, dict[str, float]] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count each sample's pixels under the name of its domain; save it if asked to."""
@@ -52,6 +57,8 @@ class DomainIoUMetric(IoUMetric):
                 label = data_sample['gt_sem_seg']['data'].squeeze(0).to(prediction)
                 counts = count_pairs(label, prediction, num_classes, self.ignore_index)
                 self.counts[domain] = self.counts.get(domain, 0) + counts
+                score = mean_iou(counts[: num_classes**2].view(num_classes, num_classes))
+                self.scores.append((domain, data_sample['sample_name'], score))
             if self.output_dir is not None:
                 path = Path(self.output_dir, domain, f'{data_sample["sample_name"]}.png')
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +76,8 @@ class DomainIoUMetric(IoUMetric):
         Raises:
             InputError: If images were repeated or left out, or a label has no class.
         """
-        counts, num_images = self.counts, self.num_images
-        self.counts, self.num_images = {}, 0
+        counts, scores, num_images = self.counts, self.scores, self.num_images
+        self.counts, self.scores, self.num_images = {}, [], 0
         if self.format_only:
             return {}
         num_classes = len(self.dataset_meta['classes'])
@@ -93,6 +100,7 @@ class DomainIoUMetric(IoUMetric):
             )
         pairs = rows[:, : num_classes**2].view(-1, num_classes, num_classes)
         self.confusion = dict(zip(domains, pairs))
+        self.image_scores = gather_scores(domains, scores)
         return self.compute_metrics(self.confusion)
 
     def compute_metrics(self, results: dict[str, Tensor]) -> dict[str, float]:
@@ -152,6 +160,33 @@ def count_pairs(label: Tensor, prediction: Tensor, num_classes: int, ignore_inde
     counts = pair.new_zeros(height * bins)
     counts.scatter_add_(0, pair.flatten(), pair.new_ones(()).expand(pair.numel()))
     return counts.view(height, bins).sum(0)
+
+
+def mean_iou(confusion: Tensor) -> Tensor:
+    """The mean IoU over the classes whose union is not empty.
+
+    Args:
+        confusion (Tensor): (C, C) int64 pixels, label by prediction.
+
+    Returns:
+        Tensor: A scalar from 0 to 1; NaN without a pixel.
+    """
+    confusion = confusion.double()
+    intersection = confusion.diag()
+    return (intersection / (confusion.sum(0) + confusion.sum(1) - intersection)).nanmean()
+
+
+def gather_scores(
+    domains: Sequence[str], scores: Sequence[tuple[str, str, Tensor]]
+) -> dict[str, dict[str, float]]:
+    """The scores of all processes by domain and name, in percent; NaN is left out."""
+    values = torch.stack([score for *_, score in scores]).tolist() if scores else []
+    own = [(domain, name, 100 * value) for (domain, name, _), value in zip(scores, values)]
+    every = sorted(each for share in all_gather_object(own) for each in share)
+    return {
+        domain: {name: value for owner, name, value in every if owner == domain and value == value}
+        for domain in domains
+    }
 
 
 def percent(share: float) -> float:

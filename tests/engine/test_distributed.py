@@ -9,6 +9,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mlcl_mmseg.report.run import by_log, read_json
+
 from .conftest import load_config
 
 FORK = multiprocessing.get_context('fork')
@@ -160,8 +162,8 @@ def test_each_process_by_itself(compare, start):
         compare('mlcl', options, 3, world_sizes=(1, 4))
 
 
-def test_validation_counts_every_image_once(compare):
-    """11 images on 1, 2 and 4 processes: figures equal to the last bit."""
+def test_validation_counts_every_image_once(compare, tmp_path):
+    """11 images on 1, 2 and 4 processes: figures and records equal to the last bit."""
     options = {
         **FROZEN,
         'optim_wrapper.network.optimizer.lr': 0.0,
@@ -170,3 +172,12 @@ def test_validation_counts_every_image_once(compare):
     one, *others = compare('warmup', options, 1)
     for other in others:
         assert other[1] == one[1]
+    records = []
+    for size in (1, 2, 4):
+        folder = tmp_path / f'warmup_{size}/warmup'
+        (environment,) = by_log(folder, 'environment.json')
+        assert read_json(environment)['processes'] == str(size)
+        (record,) = by_log(folder, 'validations/*.json')
+        records.append(read_json(record))
+    assert records[0] == records[1] == records[2]
+    assert sum(map(len, records[0]['images'].values())) == 11

@@ -18,6 +18,7 @@ from mlcl_mmseg.datasets.multi_domain import MultiDomainDataset
 from mlcl_mmseg.engine import stages
 from mlcl_mmseg.engine.hooks import DurableCheckpointHook, PseudoLabelHook
 from mlcl_mmseg.pseudo_labels.store import PseudoLabelGeneration
+from mlcl_mmseg.report.run import by_log
 
 from .conftest import load_config
 
@@ -98,6 +99,11 @@ def outcome(work_dir):
             str(path.relative_to(work_dir)): path.read_bytes()
             for path in (work_dir / 'pseudo_labels').rglob('*.soft')
         },
+        records={
+            str(Path(*path.relative_to(work_dir).parts[1:])): path.read_bytes()
+            for pattern in ('validations/*.json', 'pseudo_labels/**/*.png')
+            for path in by_log(work_dir, pattern)
+        },
     )
 
 
@@ -123,7 +129,7 @@ def assert_same(found, expected, key=''):
 def assert_same_outcome(configs, expected):
     for config, wanted in zip(configs, expected):
         found = outcome(config.work_dir)
-        for part in ('logged', 'pseudo_labels'):
+        for part in ('logged', 'pseudo_labels', 'records'):
             found[part], wanted[part] = (
                 dict(sorted(found[part].items(), key=str)),
                 dict(sorted(wanted[part].items(), key=str)),
@@ -174,7 +180,7 @@ def on_call(monkeypatch, owner, name, number, before):
     ('owner', 'name', 'number', 'before'),
     [
         # in a checkpoint write of MCL: the new file is written, but has no name yet
-        (os, 'replace', 18, True),
+        (os, 'replace', 24, True),
         # between saving and validating
         (ValLoop, 'run', 5, True),
         # in a validation

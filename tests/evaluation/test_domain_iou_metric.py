@@ -10,9 +10,10 @@ from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.evaluation.domain_iou_metric import count_pairs
 
 
-def sample(domain, label, prediction):
+def sample(domain, label, prediction, name='frame'):
     data = lambda rows: dict(data=torch.tensor([rows]))  # noqa: E731
-    return dict(domain=domain, gt_sem_seg=data(label), pred_sem_seg=data(prediction))
+    maps = dict(gt_sem_seg=data(label), pred_sem_seg=data(prediction))
+    return dict(domain=domain, sample_name=name, **maps)
 
 
 @pytest.fixture
@@ -71,6 +72,24 @@ def test_an_evaluation_starts_from_nothing_and_keeps_its_counts(metric):
     assert metric.confusion['idd'].sum() == 2
 
 
+def test_images_have_scores_of_their_own(metric):
+    """By hand; an image without a labelled pixel has none, a new evaluation has none of before."""
+    samples = [
+        sample('idd', [[0, 0, 1, 255]], [[0, 1, 1, 3]], 'b'),
+        sample('idd', [[0, 1, 2, 2]], [[0, 1, 2, 2]], 'a'),
+        sample('idd', [[255, 255]], [[0, 1]], 'unlabelled'),
+        sample('dusk', [[0]], [[2]], 'a'),
+    ]
+    for chosen in (samples, samples[:1]):
+        metric.process({}, chosen)
+        metric.evaluate(len(chosen))
+    assert metric.image_scores == dict(idd=dict(b=50.0))
+    metric.process({}, samples)
+    metric.evaluate(4)
+    assert metric.image_scores == dict(idd=dict(a=100.0, b=50.0), dusk=dict(a=0.0))
+    assert list(metric.image_scores['idd']) == ['a', 'b']
+
+
 def test_domains_keep_the_order_of_the_validation_set(metric):
     """A process may begin with any, or see no image of one."""
     metric.dataset_meta['domains'] = ['idd', 'dusk']
@@ -97,5 +116,5 @@ def test_predictions_are_saved_by_domain_and_name(metric, tmp_path):
     """Two drives of a data set use the same frame names."""
     metric.output_dir = str(tmp_path)
     for name in ('0/frame', '1/frame'):
-        metric.process({}, [{**sample('idd', [[0, 3]], [[2, 1]]), 'sample_name': name}])
+        metric.process({}, [sample('idd', [[0, 3]], [[2, 1]], name)])
         assert np.asarray(Image.open(tmp_path / 'idd' / f'{name}.png')).tolist() == [[2, 1]]

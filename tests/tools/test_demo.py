@@ -45,6 +45,15 @@ def test_demo(tmp_path, monkeypatch, capfd):
             list(figures.values()), abs=0.006
         )
 
+    page = (tmp_path / 'report.html').read_text()
+    assert f'{tmp_path / "report.html"} shows the runs' in printed
+    for name in ('source_only', 'warmup', 'mlcl'):
+        assert f'</i>{name}</span>' in page
+        assert f'No pictures of {name}' not in page
+    # of the one validation image of each target: image, truth and three predictions
+    assert page.count('<img') == 3 * 5
+    assert '<th scope="row">cityscapes</th>' in page
+
     picture = np.asarray(Image.open(tmp_path / 'picture.png'))
     width, height = demo.SIZE
     assert picture.shape == (14 + 3 * height, 5 * width, 3)

@@ -1,7 +1,6 @@
 """Compare a run's validations with the authors': compare_published.py WORK_DIR."""
 
 import argparse
-import json
 from pathlib import Path
 
 import matplotlib
@@ -20,6 +19,7 @@ from mlcl_mmseg.released.published import (
     published_results,
     setting_of,
 )
+from mlcl_mmseg.report.run import config_file, read_lines, validations_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,47 +33,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, help='the picture (default: WORK_DIR/published.png)')
     return parser.parse_args()
-
-
-def read_validations(work_dir: Path, domains: list[str]) -> dict[int, dict[str, float]]:
-    """A run's validations; of an iteration that was validated again, the later ones.
-
-    Args:
-        work_dir (Path): Holds MMEngine's ``<time>/vis_data/scalars.json``.
-        domains (list[str]): The targets.
-
-    Returns:
-        dict[int, dict[str, float]]: By iteration, mIoU in percent by domain and 'mean'.
-
-    Raises:
-        MissingFileError: If there is none.
-    """
-    validations = {}
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            # a run that was killed may leave half a line
-            scalars = json.loads(line) if line.endswith('}') else {}
-            if 'mIoU' in scalars:
-                figures = {name: scalars[f'mIoU/{name}'] for name in domains}
-                validations[scalars['step']] = {**figures, 'mean': scalars['mIoU']}
-    if not validations:
-        raise MissingFileError(
-            f'{work_dir} holds no validation (*/vis_data/scalars.json): give the work dir of a run '
-            'that has been validated.'
-        )
-    return validations
-
-
-def read_config(work_dir: Path) -> Config:
-    """The config that a run keeps in its work dir.
-
-    Raises:
-        MissingFileError: If there is none.
-    """
-    configs = sorted(work_dir.glob('*.py'))
-    if not configs:
-        raise MissingFileError(f'{work_dir} holds no config: give the work dir of a run of MCL.')
-    return Config.fromfile(max(configs, key=lambda path: path.stat().st_mtime))
 
 
 def print_table(
@@ -114,9 +73,7 @@ def draw(
 def main() -> None:
     """Compare what the command line names."""
     args = parse_args()
-    if not args.work_dir.is_dir():
-        raise MissingFileError(f'{args.work_dir} does not exist: give the work dir of a run.')
-    config = read_config(args.work_dir)
+    config = Config.fromfile(config_file(args.work_dir))
     setting = args.setting or setting_of(config)
     published = published_curve(setting)
     targets = published_results()[setting]['targets']
@@ -126,7 +83,12 @@ def main() -> None:
             f'{setting} is validated on {", ".join(targets)}, but this run on '
             f'{", ".join(validated)}: choose another --setting.'
         )
-    found = read_validations(args.work_dir, targets)
+    found = validations_of(read_lines(args.work_dir))
+    if not found:
+        raise MissingFileError(
+            f'{args.work_dir} holds no validation (*/vis_data/scalars.json): give the work dir of '
+            'a run that has been validated.'
+        )
     differences = compare(found, published)
     print_table(found, differences)
     last = list(differences.values())[-3:]

@@ -18,6 +18,7 @@ default_hooks = dict(
         save_best='mIoU',
     ),
     data_check=dict(type='DataCheckHook'),
+    run_record=dict(type='RunRecordHook'),
     resume=dict(type='ResumeHook'),
     finite_loss=dict(type='FiniteLossHook'),
     buffers=dict(type='BroadcastBuffersHook'),

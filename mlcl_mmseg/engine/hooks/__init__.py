@@ -5,6 +5,7 @@ from .durable_checkpoint_hook import DurableCheckpointHook
 from .finite_loss_hook import FiniteLossHook
 from .pseudo_label_hook import PseudoLabelHook
 from .resume_hook import ResumeHook
+from .run_record_hook import RunRecordHook
 from .step_figures_hook import StepFiguresHook
 from .teacher_hook import TeacherHook
 
@@ -16,6 +17,7 @@ __all__ = [
     'FiniteLossHook',
     'PseudoLabelHook',
     'ResumeHook',
+    'RunRecordHook',
     'StepFiguresHook',
     'TeacherHook',
 ]

@@ -1,0 +1,173 @@
+"""IoU of each class, and what is taken for what."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..released.published import published_results
+from .groups import Figure, Group, figure, leader
+from .markup import Markup, details, paragraph, table, tag
+from .overview import group_name
+
+# share of a row from which its cell is dark
+STRONG = 0.55
+
+
+def class_iou(confusion: np.ndarray) -> np.ndarray:
+    """IoU of each class in percent.
+
+    Args:
+        confusion (np.ndarray): (C, C) pixels, label by prediction.
+
+    Returns:
+        np.ndarray: (C,); NaN for a class that is neither labelled nor predicted.
+    """
+    intersection = np.diag(confusion).astype(float)
+    union = confusion.sum(0) + confusion.sum(1) - intersection
+    return 100 * np.divide(intersection, union, out=np.full(len(union), np.nan), where=union > 0)
+
+
+def confusions(group: Group, domain: str) -> list[np.ndarray]:
+    """The (C, C) pixel counts of a domain at the best validation of each run that kept them."""
+    records = [run.best_record for run in group.runs]
+    return [
+        np.array(each['confusion'][domain])
+        for each in records
+        if each and domain in each['confusion']
+    ]
+
+
+def counted_domains(groups: Sequence[Group]) -> list[str]:
+    """The domains of which any group kept pixel counts."""
+    records = [run.best_record for group in groups for run in group.runs if run.best_record]
+    return list(dict.fromkeys(domain for record in records for domain in record['confusion']))
+
+
+def swatch(colour: Sequence[int]) -> Markup:
+    """A class's colour."""
+    return tag('i', class_='swatch', style=f'background:rgb({",".join(map(str, colour))})')
+
+
+def label_spaces(groups: Sequence[Group]) -> list[tuple[dict, list[Group]]]:
+    """A record of each set of classes, with the groups that have it."""
+    spaces: dict[tuple, tuple[dict, list[Group]]] = {}
+    for group in groups:
+        record = next((run.best_record for run in group.runs if run.best_record), None)
+        if record is not None:
+            spaces.setdefault(tuple(record['classes']), (record, []))[1].append(group)
+    return list(spaces.values())
+
+
+def class_tables(groups: Sequence[Group]) -> Markup:
+    """IoU per class and domain, a table for each set of classes."""
+    tables = [class_table(*space) for space in label_spaces(groups)]
+    return tag(
+        'section',
+        tag('h2', 'Classes'),
+        tables,
+        paragraph(
+            'IoU (%) at the best validation. Bold: the highest of the runs.'
+            if tables
+            else 'These runs kept no pixel counts of their validations.'
+        ),
+        id='classes',
+    )
+
+
+def class_table(record: dict, groups: Sequence[Group]) -> Markup:
+    """A class a row; for each domain a column a group, and the authors' where there are some."""
+    classes = record['classes']
+    first_head, second_head = [tag('th', '', rowspan=2)], []
+    rows = [
+        [tag('th', swatch(colour), name, scope='row')]
+        for name, colour in zip(classes, record['palette'])
+    ]
+    for domain in counted_domains(groups):
+        columns = []
+        for group in groups:
+            found = [class_iou(each) for each in confusions(group, domain)]
+            columns.append([figure(values) for values in zip(*found)] if found else [])
+        settings = dict.fromkeys(group.first.setting for group in groups)
+        published = [authors_classes(setting, domain) for setting in settings if setting]
+        published = [each for each in published if each]
+        span = len(groups) + len(published)
+        first_head.append(tag('th', domain, colspan=span, scope='colgroup', class_='begin'))
+        second_head += [*map(group_name, groups), *['the authors’'] * len(published)]
+        for number, name in enumerate(classes):
+            figures = [column[number] if column else None for column in columns]
+            means = [each.mean for each in figures if each and np.isfinite(each.mean)]
+            for place, each in enumerate(figures):
+                is_best = each is not None and each.mean == max(means, default=0) > min(
+                    means, default=0
+                )
+                kind = 'begin' if place == 0 else None
+                rows[number].append(figure_cell(each, is_best, kind))
+            rows[number] += [
+                tag('td', f'{each[name]:.2f}' if name in each else '–') for each in published
+            ]
+    return table([first_head, second_head], rows, class_='figures')
+
+
+def figure_cell(each: Figure | None, is_best: bool, kind: str | None) -> Markup:
+    """A cell of the table of classes."""
+    text = '–' if each is None else str(each)
+    return tag('td', tag('strong', text) if is_best else text, class_=kind)
+
+
+def authors_classes(setting: str, domain: str) -> dict[str, float]:
+    """The authors' IoU by class, in percent; empty if they published none."""
+    return published_results()[setting]['per_domain'].get(domain, {}).get('IoU', {})
+
+
+def confusion_matrices(groups: Sequence[Group]) -> Markup:
+    """A matrix for each group and domain."""
+    parts = []
+    best = leader(groups)
+    for record, members in label_spaces(groups):
+        for group in members:
+            matrices = []
+            for domain in counted_domains([group]):
+                found = confusions(group, domain)
+                if found:
+                    matrices.append(matrix(domain, sum(found), record))
+            content = tag('div', matrices, class_='matrices')
+            parts.append(details(group_name(group), content, open_=group is best))
+    return tag(
+        'section',
+        tag('h2', 'Confusion matrices'),
+        parts,
+        paragraph(
+            'Rows: labels. Columns: predictions. Percent of the labelled pixels of a class, at the '
+            'best validation; of several seeds, all pixels together.'
+            if parts
+            else 'These runs kept no pixel counts of their validations.'
+        ),
+        id='confusion',
+    )
+
+
+def matrix(title: str, counts: np.ndarray, record: dict) -> Markup:
+    """A confusion matrix as a table whose cells are shaded."""
+    classes, palette = record['classes'], record['palette']
+    totals = counts.sum(1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    head = [''] + [
+        tag('th', tag('span', swatch(colour), name), scope='col')
+        for name, colour in zip(classes, palette)
+    ]
+    rows = []
+    for label, (name, colour) in enumerate(zip(classes, palette)):
+        cells = [
+            tag(
+                'td',
+                f'{100 * share:.0f}' if share >= 0.005 else '',
+                title=f'{name} taken for {classes[prediction]}: {100 * share:.2f} %',
+                class_='strong' if share > STRONG else None,
+                style=f'--share:{share:.3f}' if share >= 0.0005 else None,
+            )
+            for prediction, share in enumerate(shares[label])
+        ]
+        rows.append([tag('th', swatch(colour), name, scope='row'), *cells])
+    return tag(
+        'figure', tag('figcaption', title), table([head], rows, class_='confusion'), class_='matrix'
+    )

@@ -1,0 +1,96 @@
+"""Curves: mIoU of each domain beside the authors', losses and other figures of the training."""
+
+from collections.abc import Sequence
+
+from ..errors import InputError
+from ..released.published import published_curve
+from .chart import MOST_POINTS, Line, line_chart
+from .groups import Group
+from .markup import Markup, details, paragraph, tag
+from .overview import domains_of, group_name
+
+# of what is logged, no figure of the training
+BOOKKEEPING = ('iter', 'step', 'epoch', 'time', 'data_time', 'eta', 'memory', 'grad_norm')
+
+
+def legend(groups: Sequence[Group], dashed: str | None = None) -> Markup:
+    """The colours of the groups, and what is dashed."""
+    return tag(
+        'p',
+        [group_name(group) for group in groups],
+        tag('span', tag('i', class_='dash'), dashed, class_='name') if dashed else None,
+        class_='legend',
+    )
+
+
+def authors_curve(group: Group) -> dict[int, dict[str, float]]:
+    """The authors' validations of the same setting; none if they published none."""
+    try:
+        return published_curve(group.first.setting) if group.first.setting else {}
+    except InputError:
+        return {}
+
+
+def validation_curves(groups: Sequence[Group]) -> Markup:
+    """Charts of mIoU by iteration, one a domain."""
+    settings = [group.first.setting for group in groups]
+    # once, though several groups train it
+    published = [
+        authors_curve(group) if group.first.setting not in settings[:place] else {}
+        for place, group in enumerate(groups)
+    ]
+    charts = []
+    for domain in [*domains_of(groups), 'mean']:
+        lines = []
+        for group, authors in zip(groups, published):
+            values = {step: row[domain] for step, row in authors.items() if domain in row}
+            name = f'the authors’ {group.first.setting}'
+            lines.append(Line(name, values, group.colour, dashed=True))
+            means, spread = group.curve(
+                lambda run: {k: row[domain] for k, row in run.validations.items() if domain in row}  # noqa: B023
+            )
+            lines.append(Line(group.name, means, group.colour, spread=spread))
+        if any(line.values for line in lines if not line.dashed):
+            charts.append(line_chart(f'{domain}, mIoU (%)', lines))
+    content = (
+        [
+            legend(groups, 'the authors’' if any(published) else None),
+            tag('div', charts, class_='charts'),
+        ]
+        if charts
+        else paragraph('Nothing has been validated yet.')
+    )
+    return tag('section', tag('h2', 'Validations'), content, id='validations')
+
+
+def training_curves(groups: Sequence[Group]) -> Markup:
+    """Every loss, and every other figure that is logged."""
+    names = dict.fromkeys(name for group in groups for run in group.runs for name in run.scalars)
+    names = [name for name in names if name not in BOOKKEEPING]
+    losses = [name for name in names if 'loss' in name]
+    others = [name for name in names if 'loss' not in name]
+
+    def charts(chosen: Sequence[str]) -> Markup:
+        drawn = []
+        for name in chosen:
+            lines = []
+            for group in groups:
+                means, spread = group.curve(lambda run: run.scalars.get(name, {}))  # noqa: B023
+                lines.append(Line(group.name, means, group.colour, spread=spread))
+            if any(line.values for line in lines):
+                drawn.append(line_chart(name, lines))
+        return tag('div', drawn, class_='charts')
+
+    return tag(
+        'section',
+        tag('h2', 'Training'),
+        legend(groups),
+        tag('h3', 'Losses'),
+        charts(losses),
+        details('Learning rates and other figures', charts(others), open_=len(others) <= 6),
+        paragraph(
+            f'By iteration, as logged; where there are more than {MOST_POINTS} values, means of '
+            'neighbours.'
+        ),
+        id='training',
+    )

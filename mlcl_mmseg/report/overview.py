@@ -1,0 +1,209 @@
+"""What the runs are: their best figures, settings, differences, versions and hardware."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..released.published import published_results
+from .groups import Group
+from .markup import Markup, details, paragraph, table, tag
+from .run import Run
+
+# settings that tell runs apart by where they lie or how they were started
+PLACES = ('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher', 'warmup')
+
+
+def domains_of(groups: Sequence[Group]) -> list[str]:
+    """All validated domains."""
+    return list(dict.fromkeys(domain for group in groups for domain in group.domains))
+
+
+def group_name(group: Group) -> Markup:
+    """A group's name with its colour."""
+    return tag('span', tag('i', class_=f'dot colour-{group.colour}'), group.name, class_='name')
+
+
+def best_figures(groups: Sequence[Group]) -> Markup:
+    """The mIoU at the best validation, beside the authors' where it is a setting of theirs."""
+    domains = domains_of(groups)
+    rows = []
+    for group in groups:
+        state = group.each(lambda run: 'complete' if run.is_complete else 'unfinished')
+        rows.append(
+            [
+                group_name(group),
+                tag('strong', group.best('mean')),
+                *(group.best(name) for name in domains),
+                group.each(lambda run: 'none' if run.best is None else run.best),
+                f'{group.each(lambda run: run.iterations)} ({state})',
+                group.each(lambda run: run.seed),
+            ]
+        )
+    for setting in dict.fromkeys(group.first.setting for group in groups):
+        if setting is not None:
+            published = published_results()[setting]
+            figures = published['per_domain']
+            cells = [f'{figures[name]["mIoU"]:.2f}' if name in figures else '–' for name in domains]
+            mean = f'{published["mean_mIoU"]:.2f}'
+            rows.append([f'{setting}, the authors’', mean, *cells, '–', '60000', '–'])
+    heads = ['', 'mean', *domains, 'at iteration', 'of', 'seed']
+    has_seeds = any(len(group.runs) > 1 for group in groups)
+    return tag(
+        'section',
+        tag('h2', 'Best validation'),
+        table([heads], rows, class_='figures'),
+        paragraph(
+            'mIoU (%), at the iteration with the highest mean over the domains.',
+            ' Runs that differ in nothing but the seed are one row: mean ± sample standard '
+            'deviation.'
+            if has_seeds
+            else None,
+        ),
+        id='best',
+    )
+
+
+def settings(groups: Sequence[Group]) -> Markup:
+    """The settings that one asks for first, then all that differ, then the whole configs."""
+    readers: dict[str, Callable[[Run], Any]] = {
+        'model': lambda run: run.config.model.type,
+        'backbone': lambda run: describe(run.config.model.backbone),
+        'classes': lambda run: run.config.model.decode_head.num_classes,
+        'source': lambda run: run.config.train_dataloader.dataset.source.domain,
+        'targets': lambda run: (
+            ' '.join(each.domain for each in run.config.train_dataloader.dataset.targets) or 'none'
+        ),
+        'images (width, height)': lambda run: size_of(run, 'Resize', 'scale'),
+        'crops (width, height)': lambda run: size_of(run, 'WeakAugmentation', 'crop_size'),
+        'images of a domain in a step': lambda run: run.settings['train_dataloader']['batch_size'],
+        'processes': lambda run: run.environment.get('processes', 'unknown'),
+        'iterations': lambda run: run.config.train_cfg.max_iters,
+        'learning rate': learning_rate,
+        'precision': precision,
+        'seed': lambda run: run.seed,
+        'starts from': lambda run: run.config.get('load_from') or 'the initial weights',
+        'seconds a step (median)': lambda run: median(run, 'time'),
+        'memory of the GPU (MiB)': lambda run: median(run, 'memory'),
+    }
+    rows = [
+        [title, *(group.each(read) for group in groups)]
+        for title, read in readers.items()
+        if any(read(run) is not None for group in groups for run in group.runs)
+    ]
+    return tag(
+        'section',
+        tag('h2', 'Settings'),
+        table([['', *map(group_name, groups)]], rows),
+        differences([run for group in groups for run in group.runs]),
+        [
+            details(f'The config of {run.name}', tag('pre', run.config_text, tabindex=0))
+            for group in groups
+            for run in [group.first]
+        ],
+        id='settings',
+    )
+
+
+def describe(backbone: dict) -> str:
+    """A backbone's type and settings, without where its weights come from."""
+    pairs = [f'{key}={backbone[key]}' for key in backbone if key not in ('type', 'init_cfg')]
+    return f'{backbone["type"]}({", ".join(pairs)})'
+
+
+def size_of(run: Run, transform: str, key: str) -> str:
+    """A size that a transform of the source has, (width, height)."""
+    steps = {step.type: step for step in run.config.train_dataloader.dataset.source_pipeline}
+    size = steps.get(transform, {}).get(key)
+    return 'unknown' if size is None else '×'.join(map(str, size))
+
+
+def optimizers(run: Run) -> dict[str, dict]:
+    """The configs of a run's optimiser wrappers, by name; '' is the only one."""
+    wrapper = run.config.optim_wrapper
+    if 'optimizer' in wrapper:
+        return {'': wrapper}
+    return {
+        name: each
+        for name, each in wrapper.items()
+        if isinstance(each, dict) and 'optimizer' in each
+    }
+
+
+def learning_rate(run: Run) -> str:
+    """The rates that the optimisers begin with."""
+    return ', '.join(
+        f'{each.optimizer.lr:g} {name}'.strip() for name, each in optimizers(run).items()
+    )
+
+
+def precision(run: Run) -> str:
+    """In what the network is computed."""
+    kinds = {
+        each.get('precision', 'fp16' if each.get('type') == 'AmpOptimWrapper' else 'fp32')
+        for each in optimizers(run).values()
+    }
+    is_rounded = run.environment.get('device') == 'cuda'
+    names = {'tf32': 'tf32' if is_rounded else 'tf32, which is fp32 without a GPU'}
+    return ', '.join(sorted(names.get(kind, kind) for kind in kinds))
+
+
+def median(run: Run, name: str) -> str | None:
+    """The median of what was logged under a name."""
+    values = list(run.scalars.get(name, {}).values())
+    if not values:
+        return None
+    found = float(np.median(values))
+    return f'{found:.3g}' if found < 1000 else f'{found:.0f}'
+
+
+def differences(runs: Sequence[Run]) -> Markup | None:
+    """The settings and data in which runs differ."""
+    flat = [
+        {
+            **flatten({k: v for k, v in run.config.items() if k not in PLACES}),
+            **flatten(run.settings['data'], 'data'),
+        }
+        for run in runs
+    ]
+    keys = dict.fromkeys(key for each in flat for key in each)
+    rows = [
+        [tag('code', key), *(tag('code', each.get(key, '–')) for each in flat)]
+        for key in keys
+        if len({each.get(key) for each in flat}) > 1
+    ]
+    if len(runs) < 2:
+        return None
+    return details(
+        f'Settings that differ: {len(rows)}',
+        table([['', *(run.name for run in runs)]], rows),
+        open_=len(rows) <= 12,
+    )
+
+
+def flatten(value: Any, key: str = '') -> dict[str, str]:
+    """Settings by dotted key, in terms of JSON."""
+    if isinstance(value, dict) and value:
+        pairs = ((f'{key}.{name}'.lstrip('.'), each) for name, each in value.items())
+        return {k: v for name, each in pairs for k, v in flatten(each, name).items()}
+    return {key: json.dumps(value, default=str)}
+
+
+def environments(groups: Sequence[Group]) -> Markup:
+    """Versions and hardware."""
+    runs = [run for group in groups for run in group.runs]
+    keys = dict.fromkeys(key for run in runs for key in run.environment)
+    rows = []
+    for key in keys:
+        values = [group.each(lambda run: run.environment.get(key, '–')) for group in groups]  # noqa: B023
+        kind = 'differs' if len(set(values)) > 1 else None
+        rows.append([key, *(tag('td', value, class_=kind) for value in values)])
+    without = [run.name for run in runs if not run.environment]
+    return tag(
+        'section',
+        tag('h2', 'Versions and hardware'),
+        table([['', *map(group_name, groups)]], rows) if rows else None,
+        paragraph(f'Not kept by: {", ".join(without)}.') if without else None,
+        id='versions',
+    )

@@ -1,0 +1,80 @@
+"""The page: one file of HTML without scripts that needs nothing else."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from mmseg.utils import register_all_modules
+
+from .class_figures import class_tables, confusion_matrices
+from .curves import training_curves, validation_curves
+from .groups import group_runs
+from .markup import Markup, markup, tag
+from .overview import best_figures, environments, settings
+from .pictures import pictures
+from .pseudo_label_quality import pseudo_label_quality
+from .run import read_runs
+
+# whatever a name may hold, the page runs nothing and asks the network for nothing
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+LINKS = {
+    'best': 'Best',
+    'settings': 'Settings',
+    'validations': 'Validations',
+    'training': 'Training',
+    'classes': 'Classes',
+    'confusion': 'Confusion',
+    'images': 'Images',
+    'pseudo-labels': 'Pseudo-labels',
+    'versions': 'Versions',
+}
+
+
+def write_report(folders: Sequence[str | Path], path: str | Path, num_images: int = 2) -> None:
+    """Write the report page of runs.
+
+    Args:
+        folders (Sequence[str | Path]): Their work dirs.
+        path (str | Path): The page; its folder is made if need be.
+        num_images (int): How many of the best and of the worst images of each domain it shows.
+
+    Raises:
+        InputError: If a folder is none of a run or has no figures yet.
+    """
+    register_all_modules()
+    groups = group_runs(read_runs(list(folders)))
+    sections = [
+        best_figures(groups),
+        settings(groups),
+        validation_curves(groups),
+        training_curves(groups),
+        class_tables(groups),
+        confusion_matrices(groups),
+        pictures(groups, num_images),
+        pseudo_label_quality(groups),
+        environments(groups),
+    ]
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(', '.join(group.name for group in groups), sections))
+
+
+def page(title: str, sections: Sequence[Markup]) -> str:
+    """The whole document."""
+    style = files(__package__).joinpath('page.css').read_text()
+    head = tag(
+        'head',
+        tag('meta', charset='utf-8'),
+        tag('meta', http_equiv='Content-Security-Policy', content=POLICY),
+        tag('meta', name='viewport', content='width=device-width, initial-scale=1'),
+        tag('meta', name='color-scheme', content='light dark'),
+        tag('title', title),
+        tag('style', Markup(style)),
+    )
+    links = tag('nav', [tag('a', text, href=f'#{key}') for key, text in LINKS.items()])
+    body = tag(
+        'body',
+        tag('header', tag('h1', tag('small', 'MLCL-MMSeg'), title), links),
+        tag('main', sections),
+    )
+    return f'<!DOCTYPE html>\n{tag("html", markup([head, body]), lang="en")}\n'

@@ -1,0 +1,188 @@
+"""The best and the worst images of each domain: image, truth and what the runs predict."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmengine.runner import load_checkpoint
+from mmseg.registry import DATASETS, MODELS
+from PIL import Image
+
+from ..datasets.label_spaces import IGNORE_INDEX
+from ..errors import InputError
+from ..safe_load import use_safe_loading
+from .groups import Group, leader
+from .markup import Markup, inline_image, paragraph, tag
+from .run import Run
+
+# the widest picture, in pixels
+WIDEST = 480
+
+
+class Scene(NamedTuple):
+    """A validation image.
+
+    Attributes:
+        image (np.ndarray): (H, W, 3) uint8 RGB.
+        label (np.ndarray): (h, w) uint8 class indices, 255 = ignore.
+        prediction (np.ndarray): (h, w) uint8 class indices.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    prediction: np.ndarray
+
+
+def choose(run: Run, count: int) -> dict[str, dict[str, str]]:
+    """Each domain's best and worst images at the best validation, from the best to the worst.
+
+    Args:
+        run (Run): With a record of that validation.
+        count (int): Of either kind; fewer where there are not as many.
+
+    Returns:
+        dict[str, dict[str, str]]: By domain and name, 'best' or 'worst'.
+    """
+    chosen = {}
+    for domain, scores in run.best_record['images'].items():
+        names = sorted(scores, key=scores.get, reverse=True)
+        worst = names[max(count, len(names) - count) :]
+        chosen[domain] = {**dict.fromkeys(names[:count], 'best'), **dict.fromkeys(worst, 'worst')}
+    return chosen
+
+
+@torch.no_grad()
+def predict(run: Run, chosen: dict[str, Iterable[str]]) -> dict[tuple[str, str], Scene]:
+    """Predict some validation images with the best checkpoint.
+
+    Args:
+        run (Run): The run.
+        chosen (dict[str, Iterable[str]]): Names of images by domain; those that the run is not
+            validated on are left out.
+
+    Returns:
+        dict[tuple[str, str], Scene]: By domain and name.
+
+    Raises:
+        InputError: If the checkpoint or the data are not where they were, or are damaged.
+    """
+    if run.best_checkpoint is None:
+        raise InputError(f'{run.name} has no checkpoint of its best validation any more.')
+    use_safe_loading()
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    segmentor = MODELS.build(run.config.model)
+    load_checkpoint(segmentor, str(run.best_checkpoint), map_location='cpu')
+    segmentor.to(device).eval()
+    scenes = {}
+    for dataset in DATASETS.build(run.config.val_dataloader.dataset).datasets:
+        places = {dataset.get_data_info(k)['sample_name']: k for k in range(len(dataset))}
+        for name in chosen.get(dataset.domain, []):
+            if name in places:
+                sample = dataset[places[name]]
+                batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
+                (result,) = segmentor.test_step(batch)
+                scenes[dataset.domain, name] = Scene(
+                    sample['inputs'].flip(0).permute(1, 2, 0).numpy(),
+                    result.gt_sem_seg.data[0].byte().cpu().numpy(),
+                    result.pred_sem_seg.data[0].byte().cpu().numpy(),
+                )
+    return scenes
+
+
+def pictures(groups: Sequence[Group], count: int) -> Markup:
+    """Image, truth and the groups' predictions, for images chosen by the best group.
+
+    Args:
+        groups (Sequence[Group]): Their first runs predict.
+        count (int): Of the best and of the worst images, of each domain; 0 leaves them out.
+
+    Returns:
+        Markup: The section; what could not be predicted is told in it.
+    """
+    with_records = [group for group in groups if group.first.best_record]
+    best = leader(groups)
+    parts, reasons = [], []
+    if count == 0:
+        reasons.append('No images were asked for.')
+    elif best is None:
+        reasons.append('These runs kept no figures of single images.')
+    else:
+        chosen = choose(best.first, count)
+        scenes = {}
+        for group in with_records:
+            try:
+                scenes[group.name] = predict(group.first, chosen)
+            except InputError as error:
+                reasons.append(f'No pictures of {group.first.name}: {error}')
+        shown = [group for group in with_records if group.name in scenes]
+        for domain, names in chosen.items():
+            drawn = [row(domain, name, kind, best, shown, scenes) for name, kind in names.items()]
+            if shown and any(drawn):
+                parts.append([tag('h3', domain), drawn])
+        if parts:
+            reasons.append(
+                f'The {count} best and the {count} worst images of each domain by their own mIoU '
+                f'(%), the mean over the classes in label or prediction, at the best validation of '
+                f'{best.first.name}. Hatched: not labelled.'
+            )
+    return tag(
+        'section',
+        tag('h2', 'Best and worst images'),
+        parts,
+        [paragraph(each) for each in reasons],
+        id='images',
+    )
+
+
+def row(
+    domain: str,
+    name: str,
+    kind: str,
+    best: Group,
+    groups: Sequence[Group],
+    scenes: dict[str, dict[tuple[str, str], Scene]],
+) -> Markup | None:
+    """One image as a row of pictures; None if no group predicted it."""
+    found = [(group, scenes[group.name].get((domain, name))) for group in groups]
+    found = [(group, scene) for group, scene in found if scene is not None]
+    if not found:
+        return None
+    reference = next((each for each in found if each[0] is best), found[0])
+    scene, palette = reference[1], reference[0].first.best_record['palette']
+    size = thumbnail_size(scene.image)
+    cells = [
+        (Image.fromarray(scene.image).resize(size), 'image'),
+        (coloured(scene.label, palette, size), 'truth'),
+    ]
+    for group, predicted in found:
+        record = group.first.best_record
+        score = record['images'].get(domain, {}).get(name)
+        mark = tag('i', class_=f'dot colour-{group.colour}')
+        name_of = tag('span', mark, group.first.name, class_='name')
+        title = [name_of, '' if score is None else f' {score:.1f}']
+        cells.append((coloured(predicted.prediction, record['palette'], size), title))
+    figures = [
+        tag('figure', inline_image(image, f'{name}, {domain}'), tag('figcaption', title))
+        for image, title in cells
+    ]
+    return tag(
+        'div', tag('p', f'{kind}: ', tag('code', name), class_='file'), figures, class_='scene'
+    )
+
+
+def thumbnail_size(image: np.ndarray) -> tuple[int, int]:
+    """(width, height) of an (H, W, 3) image on the page."""
+    height, width = image.shape[:2]
+    share = min(1, WIDEST / width)
+    return round(width * share), round(height * share)
+
+
+def coloured(indices: np.ndarray, palette: Sequence, size: tuple[int, int]) -> Image.Image:
+    """Class indices (h, w) in the colours of their classes; ignored pixels are transparent."""
+    image = Image.fromarray(indices)
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(palette)] = palette
+    image.putpalette(colours.tobytes())
+    image.info['transparency'] = IGNORE_INDEX
+    return image.resize(size, Image.NEAREST)

@@ -1,0 +1,179 @@
+"""How right the pseudo-labels are, where the targets' training images have labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmseg.registry import DATASETS
+
+from ..datasets.domain import DomainDataset
+from ..datasets.image_files import open_image
+from ..datasets.label_spaces import IGNORE_INDEX
+from ..errors import InputError
+from .chart import Line, line_chart
+from .class_figures import class_iou
+from .curves import legend
+from .groups import Group, figure
+from .markup import Markup, paragraph, table, tag
+from .overview import group_name
+from .records import read_pseudo_label
+from .run import Run
+
+TITLES = dict(
+    hard_accuracy='right, of all (%)',
+    kept_accuracy='right, of the kept (%)',
+    kept_share='kept (%)',
+    hard_miou='mIoU of all (%)',
+    kept_miou='mIoU of the kept (%)',
+)
+
+
+def labelled_targets(run: Run) -> list[DomainDataset]:
+    """The targets' training images with their labels, which the training itself never opens.
+
+    Raises:
+        InputError: If the data are not where they were.
+    """
+    domains = []
+    for target in run.config.train_dataloader.dataset.targets:
+        split = target.get('split') or DATASETS.get(target.type).splits['target']
+        options = dict(role='validation', split=split, pipeline=[], require_labels=False)
+        domains.append(DATASETS.build({**target, **options}))
+    return domains
+
+
+def quality(run: Run) -> dict[str, dict[int, dict[str, float]]]:
+    """Figures of the pseudo-labels that a run kept.
+
+    Args:
+        run (Run): The run.
+
+    Returns:
+        dict[str, dict[int, dict[str, float]]]: By domain and iteration, those of :data:`TITLES`
+        and the number of ``images``; images without a label file do not count, nor do domains
+        without any.
+
+    Raises:
+        InputError: If the data are not where they were, or a file is damaged.
+    """
+    figures: dict[str, dict[int, dict[str, float]]] = {}
+    generations = run.generations
+    for domain in labelled_targets(run) if generations else []:
+        infos = map(domain.get_data_info, range(len(domain)))
+        labels = {info['sample_name']: info['seg_map_path'] for info in infos}
+        for iteration, folder in generations.items():
+            files = sorted((folder / domain.domain).rglob('*.png'))
+            names = [
+                str(path.relative_to(folder / domain.domain).with_suffix('')) for path in files
+            ]
+            pairs = [
+                (path, labels[name])
+                for path, name in zip(files, names)
+                if name in labels and Path(labels[name]).is_file()
+            ]
+            if pairs:
+                found = measure(domain, pairs)
+                figures.setdefault(domain.domain, {})[iteration] = found
+    return figures
+
+
+def measure(domain: DomainDataset, pairs: Sequence[tuple[Path, str]]) -> dict[str, float]:
+    """Compare pseudo-labels with the labels at the points of their grid.
+
+    Args:
+        domain (DomainDataset): Maps the labels.
+        pairs (Sequence[tuple[Path, str]]): Files of pseudo-labels and labels.
+
+    Returns:
+        dict[str, float]: See :func:`quality`.
+    """
+    num_classes = len(domain.metainfo['classes'])
+    counts = np.zeros((2, num_classes, num_classes), int)
+    num_kept = num_pixels = 0
+    for pseudo_label, label_file in pairs:
+        hard, kept = read_pseudo_label(pseudo_label)
+        label = domain.map_label(np.array(open_image(label_file)), label_file)
+        label = at_grid_points(label, hard.shape)
+        for number, chosen in enumerate((label != IGNORE_INDEX, kept & (label != IGNORE_INDEX))):
+            pairs_of = label[chosen].astype(int) * num_classes + hard[chosen]
+            counts[number] += np.bincount(pairs_of, minlength=num_classes**2).reshape(
+                counts[0].shape
+            )
+        num_kept, num_pixels = num_kept + kept.sum(), num_pixels + kept.size
+    found = dict(images=len(pairs), kept_share=100 * num_kept / num_pixels)
+    for name, confusion in zip(('hard', 'kept'), counts):
+        total = confusion.sum()
+        found[f'{name}_accuracy'] = 100 * np.trace(confusion) / total if total else float('nan')
+        ious = class_iou(confusion)
+        found[f'{name}_miou'] = float(np.nanmean(ious)) if total else float('nan')
+    return found
+
+
+def at_grid_points(label: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A label's pixels at the points of a grid that spans it from corner to corner.
+
+    That is where logits lie that are enlarged with ``align_corners``.
+    """
+    rows, columns = (
+        np.linspace(0, n - 1, k).round().astype(int) for n, k in zip(label.shape, shape)
+    )
+    return label[rows[:, None], columns]
+
+
+def pseudo_label_quality(groups: Sequence[Group]) -> Markup:
+    """Charts and a table of the figures by generation."""
+    reasons, found = [], {}
+    for group in groups:
+        for run in group.runs:
+            try:
+                found[run.name] = quality(run)
+            except InputError as error:
+                reasons.append(f'None of {run.name}: {error}')
+    shown = [group for group in groups if any(found.get(run.name) for run in group.runs)]
+    domains = dict.fromkeys(
+        d for group in shown for run in group.runs for d in found.get(run.name, {})
+    )
+    charts, rows = [], []
+    for domain in domains:
+        lines = []
+        for group in shown:
+            tables = [found[run.name].get(domain, {}) for run in group.runs if run.name in found]
+            steps = sorted(set.intersection(*map(set, tables)))
+            figures = {
+                step: {key: figure(each[step][key] for each in tables) for key in TITLES}
+                for step in steps
+            }
+            for key, kind in (('hard_miou', 'all'), ('kept_miou', 'kept')):
+                values = {step: each[key].mean for step, each in figures.items()}
+                lines.append(Line(f'{group.name}, {kind}', values, group.colour, kind == 'all'))
+            for step, each in figures.items():
+                images = tables[0][step]['images']
+                row = [domain, group_name(group), step, images, *(each[key] for key in TITLES)]
+                rows.append(row)
+        if any(line.values for line in lines):
+            charts.append(line_chart(f'{domain}, mIoU (%) of pseudo-labels', lines))
+    if charts:
+        body = [
+            legend(shown, 'all pixels; full lines: the kept'),
+            tag('div', charts, class_='charts'),
+            table(
+                [['domain', 'run', 'iteration', 'images', *TITLES.values()]], rows, class_='figures'
+            ),
+            paragraph(
+                'For this page, label files of targets’ training images were opened: the training '
+                'itself never opens them. Pseudo-labels are those of the domains’ own heads, of '
+                'whole images, at the points of their grid; kept are the pixels below the entropy '
+                'thresholds of each image, where the training takes those of a batch of crops.'
+            ),
+        ]
+    else:
+        body = paragraph(
+            'None of these runs kept pseudo-labels of target images that have label files.'
+        )
+    return tag(
+        'section',
+        tag('h2', 'Pseudo-labels'),
+        body,
+        [paragraph(each) for each in reasons],
+        id='pseudo-labels',
+    )

@@ -1,0 +1,137 @@
+"""What a run keeps for the report page, in the folder of its log.
+
+``environment.json``; ``validations/iter_<k>.json``: pixel counts, and the mIoU of each image;
+``pseudo_labels/iter_<k>/<domain>/<sample name>.png``: some hard pseudo-labels of a generation, as
+greyscale of class indices, opaque where :func:`select_pseudo_label` keeps a pixel.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import mmengine
+import mmseg
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..durable_files import write_durably
+from ..pseudo_labels import select_pseudo_label
+
+ENVIRONMENT = 'environment.json'
+VALIDATIONS = 'validations'
+PSEUDO_LABELS = 'pseudo_labels'
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a record, whole or not at all."""
+    write_durably(path, (json.dumps(content) + '\n').encode())
+
+
+def environment(processes: int, device: torch.device) -> dict[str, str]:
+    """Versions and hardware of the process that asks, in words.
+
+    Args:
+        processes (int): How many train together.
+        device (torch.device): What this one computes on.
+
+    Returns:
+        dict[str, str]: By a title for the page.
+    """
+    found = dict(
+        processes=str(processes),
+        device=device.type,
+        CPU=f'{cpu_name()}, {os.cpu_count()} cores',
+        threads=str(torch.get_num_threads()),
+        memory=f'{os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30:.0f} GiB',
+    )
+    if device.type == 'cuda':
+        gpu = torch.cuda.get_device_properties(device)
+        found['GPU'] = f'{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB'
+    return dict(
+        **found,
+        **{'operating system': platform.platform(), 'Python': platform.python_version()},
+        PyTorch=torch.__version__,
+        CUDA=torch.version.cuda or 'none',
+        NumPy=np.__version__,
+        MMEngine=mmengine.__version__,
+        MMCV=mmcv.__version__,
+        MMSegmentation=mmseg.__version__,
+        mlcl_mmseg=version('mlcl-mmseg'),
+    )
+
+
+def cpu_name() -> str:
+    """The processor's name, or at least its architecture."""
+    path = Path('/proc/cpuinfo')
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        if line.startswith('model name'):
+            return line.partition(':')[2].strip()
+    return platform.machine()
+
+
+def write_validation(
+    folder: Path,
+    iteration: int,
+    dataset_meta: dict,
+    confusion: dict[str, Tensor],
+    image_scores: dict[str, dict[str, float]],
+) -> None:
+    """Keep a validation.
+
+    Args:
+        folder (Path): Of the log.
+        iteration (int): The training iteration after which it was made.
+        dataset_meta (dict): Has the ``classes`` and the ``palette``.
+        confusion (dict[str, Tensor]): By domain, (C, C) int64 pixels, label by prediction.
+        image_scores (dict[str, dict[str, float]]): By domain and sample name, mIoU in percent.
+    """
+    content = dict(
+        iteration=iteration,
+        classes=list(dataset_meta['classes']),
+        palette=[list(colour) for colour in dataset_meta['palette']],
+        confusion={domain: counts.tolist() for domain, counts in confusion.items()},
+        images={
+            domain: {name: round(score, 2) for name, score in scores.items()}
+            for domain, scores in image_scores.items()
+        },
+    )
+    write_json(folder / VALIDATIONS / f'iter_{iteration}.json', content)
+
+
+def write_pseudo_label(path: Path, soft: Tensor, quantile: float, entropy_floor: float) -> None:
+    """Keep an image's hard pseudo-label, and which of its pixels are kept.
+
+    Args:
+        path (Path): The PNG.
+        soft (Tensor): (C, h, w) class probabilities.
+        quantile (float): See :func:`select_pseudo_label`; the thresholds are the image's own.
+        entropy_floor (float): Likewise.
+    """
+    hard = soft.argmax(0)
+    selected = select_pseudo_label(soft[None], quantile, entropy_floor, soft.shape[1:])[0]
+    layers = torch.stack([hard, 255 * (selected == hard)], dim=-1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(layers.byte().numpy()).save(path)
+
+
+def read_pseudo_label(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """What :func:`write_pseudo_label` kept.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: (h, w) uint8 class indices; (h, w) bool: kept.
+    """
+    hard, opacity = np.moveaxis(np.asarray(Image.open(path)), 2, 0)
+    return hard, opacity > 0
+
+
+def evenly_spaced(items: Sequence, count: int) -> list:
+    """At most ``count`` of the items, from the first to the last."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items)))
+    return [items[place] for place in places.round().astype(int)]

@@ -1,0 +1,89 @@
+"""What a run keeps for its report page."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mlcl_mmseg.engine.stages import train_stages
+from mlcl_mmseg.pseudo_labels import load_soft_pseudo_label, select_pseudo_label
+from mlcl_mmseg.report.class_figures import class_iou
+from mlcl_mmseg.report.records import (
+    evenly_spaced,
+    read_pseudo_label,
+    write_pseudo_label,
+)
+from mlcl_mmseg.report.run import read_run
+
+
+@pytest.fixture
+def trained(toy_config):
+    """The work dir of four iterations of MCL, validated and refreshed after two."""
+    configs = [toy_config('warmup', 2, 2), toy_config('mlcl', 4, 2)]
+    configs[1].custom_hooks[0].interval = 2
+    configs[1].default_hooks.run_record.num_images = 2
+    configs[1].default_hooks.logger.interval = 2
+    train_stages(configs, resume=False)
+    return Path(configs[1].work_dir)
+
+
+def test_a_run_keeps_what_its_page_shows(trained):
+    run = read_run(trained, 'run')
+    assert sorted(run.validations) == sorted(run.records) == [2, 4]
+    for step, record in run.records.items():
+        domains = ('other_day', 'dusk', 'cityscapes')
+        assert tuple(record['confusion']) == tuple(record['images']) == domains
+        assert [len(scores) for scores in record['images'].values()] == [5, 3, 4]
+        for domain, counts in record['confusion'].items():
+            iou = np.nanmean(class_iou(np.array(counts)))
+            assert iou == pytest.approx(run.validations[step][domain])
+        assert len(record['classes']) == len(record['palette']) == 7
+    for path in trained.glob('*/validations/*.json'):
+        # strictly: no NaN
+        json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert run.environment['processes'] == '1'
+    assert run.environment['device'] == 'cpu'
+    assert run.environment['PyTorch'] == torch.__version__
+    assert 'cores' in run.environment['CPU']
+
+    assert sorted(run.generations) == [0, 2]
+    for step, folder in run.generations.items():
+        files = sorted(folder.rglob('*.png'))
+        # two of each target, the first and the last
+        assert len(files) == 6
+        for path in files:
+            name = path.relative_to(folder).with_suffix('.soft')
+            soft = torch.from_numpy(
+                load_soft_pseudo_label(str(trained / f'pseudo_labels/iter_{step}' / name))
+            )
+            hard, kept = read_pseudo_label(path)
+            assert np.array_equal(hard, soft.argmax(0).numpy())
+            selected = select_pseudo_label(soft[None], size=soft.shape[1:])[0].numpy()
+            assert np.array_equal(np.where(kept, hard, 255), selected)
+
+
+def test_a_warm_up_has_no_pseudo_labels(toy_config):
+    config = toy_config('warmup', 2, 2)
+    config.default_hooks.logger.interval = 1
+    train_stages([config], resume=False)
+    run = read_run(config.work_dir, 'run')
+    assert sorted(run.records) == [2]
+    assert run.generations == {}
+
+
+def test_the_class_of_a_pixel_that_is_not_kept(tmp_path):
+    """Opaque where kept; by hand: one certain pixel, one that knows nothing, both of class 1."""
+    soft = torch.tensor([[[0.0, 0.4]], [[1.0, 0.6]]])
+    write_pseudo_label(tmp_path / 'a/b.png', soft, quantile=0.0, entropy_floor=0.25)
+    hard, kept = read_pseudo_label(tmp_path / 'a/b.png')
+    assert hard.tolist() == [[1, 1]]
+    assert kept.tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize(
+    ('count', 'expected'), [(1, [0]), (3, [0, 2, 4]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4])]
+)
+def test_evenly_spaced(count, expected):
+    assert evenly_spaced(range(5), count) == expected

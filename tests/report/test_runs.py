@@ -1,0 +1,128 @@
+"""Reading runs, and seeing which of them differ in the seed alone."""
+
+import json
+import math
+
+import pytest
+
+from mlcl_mmseg.errors import InputError, MissingFileError
+from mlcl_mmseg.report.groups import figure, group_runs, leader
+from mlcl_mmseg.report.run import read_run, short_names
+
+from .conftest import ROOT, leave_run
+
+
+def test_what_a_run_left(tmp_path):
+    run = leave_run(tmp_path / 'run')
+    assert run.validations[2000] == dict(cityscapes=70.0, idd=60.0, mean=65.0)
+    assert (run.best, run.iterations, run.seed, run.is_complete) == (2000, 2000, 0, False)
+    assert run.best_record['iteration'] == 2000
+    assert run.scalars['loss'] == {50: 3.0, 100: 1.0}
+    assert 'mIoU' not in run.scalars
+    assert run.setting == 'g2ci'
+    assert run.best_checkpoint is None
+    (run.folder / 'best_mIoU_iter_2000.pth').touch()
+    assert run.best_checkpoint.name == 'best_mIoU_iter_2000.pth'
+
+
+def test_what_was_validated_again_counts(tmp_path):
+    """Killed within a line, gone on in a second log; what is set aside is not read."""
+    leave_run(tmp_path / 'run')
+    first = tmp_path / 'run/20260101_000000'
+    with open(first / 'vis_data/scalars.json', 'a') as file:
+        file.write('{"mIoU": 3')
+    second = tmp_path / 'run/20260102_000000'
+    (second / 'vis_data').mkdir(parents=True)
+    again = {'mIoU/cityscapes': 1.0, 'mIoU/idd': 3.0, 'mIoU': 2.0, 'step': 2000}
+    (second / 'vis_data/scalars.json').write_text(json.dumps(again) + '\n')
+    (second / 'validations').mkdir()
+    (second / 'validations/iter_2000.json').write_text('{"iteration": 2000, "later": true}')
+    (first.parent / 'superseded_x').mkdir()
+    first.joinpath('validations').rename(first.parent / 'superseded_x/validations')
+    run = read_run(tmp_path / 'run', 'run')
+    assert run.validations[1000]['mean'] == 55
+    assert run.validations[2000] == dict(cityscapes=1.0, idd=3.0, mean=2.0)
+    assert run.best == 1000
+    assert list(run.records) == [2000]
+    assert run.records[2000]['later']
+
+
+def test_what_is_no_run(tmp_path):
+    with pytest.raises(MissingFileError, match='does not exist: give the work dir of a run'):
+        read_run(tmp_path / 'none', 'none')
+    with pytest.raises(MissingFileError, match='holds no config: give the work dir'):
+        read_run(tmp_path, 'empty')
+    leave_run(tmp_path / 'run')
+    scalars = tmp_path / 'run/20260101_000000/vis_data/scalars.json'
+    environment = tmp_path / 'run/20260101_000000/environment.json'
+    for path, content, message in (
+        (environment, '{', f'{environment} is damaged'),
+        (scalars, '', 'has no figures yet'),
+        (tmp_path / 'run/started.json', None, 'holds no started.json: give a work dir of tools/tr'),
+    ):
+        path.unlink() if content is None else path.write_text(content)
+        with pytest.raises(InputError, match=message):
+            read_run(tmp_path / 'run', 'run')
+
+
+def test_names_are_as_short_as_they_can_be(tmp_path):
+    paths = [tmp_path / name for name in ('a/warmup', 'b/warmup', 'b', 'c/b/d')]
+    assert short_names(paths) == ['a/warmup', 'b/warmup', 'b', 'd']
+
+
+def test_figures():
+    assert str(figure([1.0])) == '1.00'
+    # the sample's standard deviation
+    assert str(figure([1.0, 2.0, 3.0])) == '2.00 ± 1.00'
+    assert str(figure([1.0, math.nan])) == '1.00'
+    assert str(figure([math.nan])) == '–'
+
+
+def test_seeds_are_one_group(tmp_path):
+    better = {1000: (62.0, 50.0), 3000: (80.0, 64.0)}
+    runs = [
+        leave_run(tmp_path / 'seed_1', seed=1, figures=better),
+        leave_run(tmp_path / 'other', model=dict(gamma=2)),
+        leave_run(tmp_path / 'seed_0'),
+    ]
+    seeds, other = group_runs(runs)
+    assert [run.seed for run in seeds.runs] == [0, 1]
+    assert other.runs == [runs[1]]
+    assert (seeds.name, other.name) == ('seed_{0,1}', 'other')
+    # each run at its own best: 70 and 80, 60 and 64, 65 and 72
+    assert str(seeds.best('cityscapes')) == '75.00 ± 7.07'
+    assert str(seeds.best('mean')) == '68.50 ± 4.95'
+    # a curve where both were validated
+    means, spread = seeds.curve(lambda run: {k: row['idd'] for k, row in run.validations.items()})
+    assert (means, spread) == ({1000: 50.0}, {1000: 0.0})
+    assert other.curve(lambda run: run.scalars['loss']) == ({50: 3.0, 100: 1.0}, {})
+    assert seeds.each(lambda run: run.seed) == '0, 1'
+    assert other.each(lambda run: run.config.model.type) == 'MCLSegmentor'
+    assert leader([seeds, other]) is seeds
+
+
+@pytest.mark.parametrize(('of_origin', 'groups'), [(dict(), 1), (dict(model='other'), 2)])
+def test_the_stage_before_counts_but_for_its_seed(tmp_path, of_origin, groups):
+    runs = []
+    for seed, settings in ((0, {}), (1, of_origin)):
+        warmup = leave_run(tmp_path / f'run_{seed}/warmup', seed, **settings)
+        run = leave_run(tmp_path / f'run_{seed}/mlcl', seed)
+        run.config.load_from = str(warmup.folder / 'best.pth')
+        runs.append(run)
+    assert len(group_runs(runs)) == groups
+
+
+def test_colours_come_again(tmp_path):
+    runs = [leave_run(tmp_path / f'run{number}', gamma=number) for number in range(9)]
+    style = (ROOT / 'mlcl_mmseg/report/page.css').read_text()
+    colours = [group.colour for group in group_runs(runs)]
+    assert colours == [*range(8), 0]
+    assert all(f'.colour-{colour} ' in style for colour in colours)
+
+
+def test_many_seeds_have_a_short_name(tmp_path):
+    runs = [leave_run(tmp_path / f'seed{seed}/mlcl', seed) for seed in range(4)]
+    for run in runs:
+        run.name = f'{run.folder.parent.name}/mlcl'
+    (group,) = group_runs(runs)
+    assert group.name == 'seed{0,1,…}/mlcl'

@@ -1,0 +1,34 @@
+"""Show runs on one page that needs nothing else: report.py WORK_DIR [WORK_DIR ...] --out FILE."""
+
+import argparse
+from pathlib import Path
+
+from mlcl_mmseg.command_line import end_with_sentence
+from mlcl_mmseg.report.page import write_report
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Show runs, also while they train, on one page that needs nothing else.'
+    )
+    parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR')
+    parser.add_argument('--out', type=Path, required=True, help='the page, an .html file')
+    parser.add_argument(
+        '--images',
+        type=int,
+        default=2,
+        help='how many of the best and of the worst images of each domain (default: 2)',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Write the page of what the command line names."""
+    args = parse_args()
+    write_report(args.work_dirs, args.out, args.images)
+    print(f'{args.out} shows the runs: open it in a browser.')
+
+
+if __name__ == '__main__':
+    end_with_sentence(main)
