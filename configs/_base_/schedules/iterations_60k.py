@@ -23,7 +23,7 @@ default_hooks = dict(
     buffers=dict(type='BroadcastBuffersHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
-    # pictures at every fifth validation; None for none
+    # pictures at every fifth validation; 0 for none
     contact_sheet=dict(type='ContactSheetHook', interval=5),
 )
 # batch_size is per process; the learning rates are for 4 images a domain in all

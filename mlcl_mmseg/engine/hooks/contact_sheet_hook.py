@@ -29,7 +29,8 @@ class ContactSheetHook(Hook):
     and nothing that trains depends on it.
 
     Args:
-        interval (int): Validations between sheets; the last validation has one in any case.
+        interval (int): Validations between sheets; the last one has a sheet in any case. 0 for
+            none at all.
         images (int): Of each domain, evenly spaced over its validation set.
     """
 
@@ -52,7 +53,7 @@ class ContactSheetHook(Hook):
     def is_due(self, runner: Runner) -> bool:
         """Whether this validation is one of those that are drawn."""
         every = self.interval * runner.train_loop.val_interval
-        return runner.iter % every == 0 or runner.iter == runner.max_iters
+        return every > 0 and (runner.iter % every == 0 or runner.iter == runner.max_iters)
 
 
 def domain_sheet(
