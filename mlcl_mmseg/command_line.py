@@ -12,25 +12,13 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist
 
-from .config_check import check_config
+from .config_check import check_config, known_settings
 from .durable_files import FULL
 from .errors import InputError, MissingFileError
 from .safe_load import use_safe_loading
 
-# settings of MMEngine's Runner that a config may leave out
-OPTIONAL_SETTINGS = (
-    'work_dir',
-    'experiment_name',
-    'load_from',
-    'resume',
-    'auto_scale_lr',
-    'sync_bn',
-    'find_unused_parameters',
-    'activation_checkpointing',
-    'efficient_conv_bn_eval',
-    'compile',
-    'warmup',
-)
+# variables of a config that MMSegmentation reads when it predicts
+READ_LATER = ('test_pipeline', 'tta_pipeline', 'tta_model')
 # what starts the processes of a launcher, and variables that it sets
 STARTERS = dict(
     pytorch=('tools/dist_train.sh or dist_test.sh', ('RANK', 'WORLD_SIZE')),
@@ -112,8 +100,8 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
         Config: The complete config.
 
     Raises:
-        InputError: If an option's first key is none of the config's settings, or a value has a
-            wrong type.
+        InputError: If an option's first key is none of the config's settings, or
+            :func:`check_config` refuses a key or a value.
         MissingFileError: If the config is not there.
     """
     use_safe_loading()
@@ -149,16 +137,22 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
 
 
 def check_setting(key: str, config: Config) -> None:
-    """Refuse an option whose first key is none of the config's settings.
+    """Refuse an option whose first key is no setting; a variable has been used when it is read.
 
     Raises:
         InputError: If so; the message has the nearest name there is.
     """
-    first = key.split('.')[0]
-    if first not in config and first not in OPTIONAL_SETTINGS:
-        known = difflib.get_close_matches(first, [*config, *OPTIONAL_SETTINGS], n=1)
-        hint = f', did you mean {known[0]}?' if known else '.'
-        raise InputError(f'--cfg-options: {key} is no setting of {config.filename}{hint}')
+    first, settings = key.split('.')[0], known_settings()
+    if first in settings or (first in config and first in READ_LATER):
+        return
+    if first in config:
+        raise InputError(
+            f'--cfg-options: {first} is a variable that {config.filename} has used already, so '
+            'that a change would do nothing: set what was made of it, see tools/print_config.py.'
+        )
+    known = difflib.get_close_matches(first, [*config, *settings], n=1)
+    hint = f', did you mean {known[0]}?' if known else '.'
+    raise InputError(f'--cfg-options: {key} is no setting of {config.filename}{hint}')
 
 
 def check_writable(folder: str, option: str) -> None:

@@ -1,15 +1,17 @@
-"""Compare the values of a config with the type hints of what takes them."""
+"""Compare the keys and values of a config with the parameters of what takes them."""
 
 import difflib
 import inspect
+import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import mmseg.registry
 from mmengine.config import Config
 from mmengine.registry import FUNCTIONS, Registry
 from mmengine.runner import LogProcessor, Runner, set_random_seed
+from mmengine.utils.dl_utils import set_multi_processing
 from mmseg.utils import register_all_modules
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -24,6 +26,7 @@ TAKERS: dict[str, Callable] = {
     'test_dataloader': DataLoader,
     'log_processor': LogProcessor,
     'randomness': set_random_seed,
+    'env_cfg.mp_cfg': set_multi_processing,
 }
 # settings of Runner that are given together or left out together
 TOGETHER = (
@@ -31,10 +34,36 @@ TOGETHER = (
     ('val_dataloader', 'val_cfg', 'val_evaluator'),
     ('test_dataloader', 'test_cfg', 'test_evaluator'),
 )
+# names in a dict that nothing takes as a whole, by the last key of its path; there may be others
+NAMES: dict[str, tuple[str, ...]] = dict(
+    env_cfg=('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
+    dist_cfg=('backend', 'timeout'),
+    auto_scale_lr=('enable', 'base_batch_size'),
+    default_hooks=(
+        *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
+        *('data_check', 'resume', 'finite_loss', 'buffers', 'visualization', 'contact_sheet'),
+    ),
+    optim_wrapper=('network', 'discriminators', 'optimizer', 'clip_grad'),
+    paramwise_cfg=(
+        *('backbone_rates', 'lr_mult', 'custom_keys', 'bias_lr_mult', 'bias_decay_mult'),
+        *('norm_decay_mult', 'dwconv_decay_mult', 'flat_decay_mult', 'bypass_duplicate'),
+    ),
+    clip_grad=('max_norm', 'norm_type', 'clip_value', 'error_if_nonfinite'),
+    init_cfg=('checkpoint', 'prefix'),
+    test_cfg=('mode', 'crop_size', 'stride'),
+    custom_imports=('imports', 'allow_failed_imports'),
+)
+# settings beside those of MMEngine's Runner
+OTHER_SETTINGS = (
+    *('warmup', 'model_wrapper_cfg', 'custom_imports', 'sync_bn', 'find_unused_parameters'),
+    *('activation_checkpointing', 'efficient_conv_bn_eval', 'compile'),
+)
 # how near a keyword is to another, from 0 to 1, that can only be meant as that one
-NEAR = 0.85
-# keywords that the registry and the builders of optimisers take for themselves
-TAKEN_BEFORE = ('type', '_scope_', 'constructor', 'paramwise_cfg')
+NEAR = 0.82
+# how near one is that may be meant, where the other cannot be right
+FAR = 0.6
+# keywords that the registry and the builders of optimisers and of norms take for themselves
+TAKEN_BEFORE = ('type', '_scope_', 'constructor', 'paramwise_cfg', 'requires_grad')
 UNIONS = (typing.Union, types.UnionType)
 # PyTorch's hints let a learning rate be a Tensor
 NUMBERS = (int, float, bool, types.NoneType, Tensor)
@@ -42,12 +71,13 @@ JUDGED = (*NUMBERS, str, dict, tuple, list, Sequence)
 
 
 def check_config(config: Config | dict) -> None:
-    """Refuse a value of a wrong type, an unknown type of object, or a keyword it does not take.
+    """Refuse a value of a wrong type, an unknown type of object, or a key that nothing takes.
 
     Judged are hints made of int, float, bool, str, None, and dicts, sequences and unions of those.
     Other packages take more than their hints say: AmpOptimWrapper(loss_scale: str) a float,
     CheckpointHook(greater_keys: Sequence[str]) a str. Of theirs only hints of numbers are judged,
-    but all of the TAKERS'. What takes any keyword refuses those that are nearly one of its own.
+    but all of the TAKERS'. What takes any keyword refuses those that are nearly one of its own. So
+    do dicts without a type and the config itself, which may have variables.
 
     Args:
         config (Config | dict): The config, with what the command line sets.
@@ -68,8 +98,13 @@ def check_config(config: Config | dict) -> None:
         if isinstance(registry, Registry):
             registry.import_from_location()
             classes |= getattr(registry.parent, 'module_dict', {}) | registry.module_dict
-    settings = {key: value for key, value in config.items() if key in hints_of(Runner)[0]}
-    # all else at the top level are variables
+    known = known_settings()
+    for key in sorted(config.keys() - known):
+        near = nearest(key, known)
+        # names such as train_dataloader_large are those of variables
+        if near and not re.match(rf'{near}[_\d]', key):
+            raise InputError(f'{key} is no setting, did you mean {near}?')
+    settings = {key: value for key, value in config.items() if key in known}
     check_value(settings, '', classes)
 
 
@@ -89,52 +124,80 @@ def check_complete(config: Config | dict) -> None:
             )
 
 
+def known_settings() -> set[str]:
+    """What a config may set at its top level; all else there are variables."""
+    return {*hints_of(Runner)[0], *OTHER_SETTINGS}
+
+
 def check_value(value: object, path: str, classes: dict[str, type]) -> None:
     """Check what lies at a dotted path of a config, and all below it."""
     children = enumerate(value) if isinstance(value, list | tuple) else ()
     if isinstance(value, Config | dict):
         children = value.items()
         name = value.get('type')
-        taker = classes.get(name) if isinstance(name, str) else TAKERS.get(path)
+        taker = classes.get(name) if isinstance(name, str) else name or TAKERS.get(path)
         if taker is None and isinstance(name, str) and '.' not in name:
             check_type(name, path, classes)
         if taker is not None:
             check_settings(value, path, taker)
+        elif path:
+            check_names(value, path)
     for key, child in children:
         check_value(child, dotted(path, key), classes)
 
 
 def check_type(name: str, path: str, classes: dict[str, type]) -> None:
-    """Refuse an unknown type that is nearly a known one; Albumentations, say, has others.
+    """Refuse an unknown type that is nearly a known one; Albumentations has transforms of its own.
 
     Raises:
         InputError: If it is.
     """
-    if near := difflib.get_close_matches(name, classes, n=1, cutoff=NEAR):
+    if near := nearest(name, classes, NEAR if '.transforms.' in path else FAR):
         raise InputError(
-            f'{dotted(path, "type")} is {name!r}, which is unknown, did you mean {near[0]}?'
+            f'{dotted(path, "type")} is {name!r}, which is unknown, did you mean {near}?'
         )
+
+
+def check_names(settings: Config | dict, path: str) -> None:
+    """Refuse a key that is nearly one of those known in a dict which nothing takes as a whole.
+
+    Raises:
+        InputError: If there is one.
+    """
+    known = *NAMES.get(path.rpartition('.')[2], ()), *TAKEN_BEFORE
+    for key in settings:
+        if key not in known and isinstance(key, str) and (near := nearest(key, known)):
+            raise InputError(f'{dotted(path, key)} is unknown, did you mean {near}?')
 
 
 def check_settings(settings: Config | dict, path: str, taker: Callable) -> None:
     """Compare the settings in a dict with the parameters of the class or function that takes them.
 
     Raises:
-        InputError: If one has a wrong type, or is no parameter of a class of this package.
+        InputError: If one has a wrong type, or is no parameter.
     """
     hints, takes_any = hints_of(taker)
     for key, value in settings.items():
+        if key == 'default_hooks' and isinstance(value, dict):
+            # MMEngine leaves out one that is None
+            value = {name: hook for name, hook in value.items() if hook is not None}
         if key in hints and not matches(value, *hints[key]):
             raise InputError(
                 f'{dotted(path, key)} is {value!r}, but {taker.__name__} takes '
                 f'{describe(hints[key][0])}: correct the config or --cfg-options.'
             )
-        if key in (*hints, *TAKEN_BEFORE) or not knows_its_keywords(taker):
+        if key in (*hints, *TAKEN_BEFORE):
             continue
-        near = difflib.get_close_matches(key, hints, n=1, cutoff=NEAR if takes_any else 0.6)
-        if near or not takes_any:
-            remedy = f'did you mean {near[0]}?' if near else 'leave it out.'
+        strict = not takes_any and knows_its_keywords(taker)
+        near = nearest(key, [*hints, *TAKEN_BEFORE], FAR if strict else NEAR)
+        if near or strict:
+            remedy = f'did you mean {near}?' if near else 'leave it out.'
             raise InputError(f'{dotted(path, key)} is no parameter of {taker.__name__}, {remedy}')
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = NEAR) -> str | None:
+    """The known name that is nearest to one, None if none is near."""
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=cutoff)), None)
 
 
 def dotted(path: str, key: str | int) -> str:

@@ -50,6 +50,15 @@ def test_a_config_that_is_not_there():
         load_config('nowhere.py', {}, None, 'none')
 
 
+def test_an_option_that_would_do_nothing(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text('size = 7\nmodel = dict(type="Other", size=size)\ntest_pipeline = []')
+    with pytest.raises(InputError, match='size is a variable that .*config.py has used already'):
+        load_config(str(path), {'size': 8}, None, 'none')
+    # MMSegmentation reads it
+    load_config(str(path), {'test_pipeline': [dict(type='Resize')]}, None, 'none')
+
+
 def test_without_workers_none_persists(tmp_path):
     path = tmp_path / 'config.py'
     path.write_text('train_dataloader = dict(num_workers=2, persistent_workers=True)')

@@ -1,4 +1,4 @@
-"""Values of a wrong type are refused with their dotted key; all that is shipped passes."""
+"""Wrong types and mistyped keys are refused with their dotted key; all that is shipped passes."""
 
 import inspect
 import typing
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
+from mmengine.hooks import LoggerHook
 from mmengine.registry import Registry
 from mmseg import registry
 
@@ -122,6 +123,52 @@ def test_configs_of_mmsegmentation_pass():
             'val_dataloader is None, but val_cfg is not: give all or none of val_dataloader, val',
         ),
         ({'optim_wrapper': None}, 'optim_wrapper is None, but train_dataloader is not: give all'),
+        (
+            {'train_dataloader.bach_size': 2},
+            'bach_size is no parameter of DataLoader, did you mean b',
+        ),
+        (
+            {'optim_wrapper.optimizer.momentm': 0},
+            'momentm is no parameter of SGD, did you mean mom',
+        ),
+        (
+            {'custom_hooks.0.intervall': 1},
+            'intervall is no parameter of PseudoLabelHook, did you m',
+        ),
+        (
+            {'default_hooks.chekpoint': None},
+            'default_hooks.chekpoint is unknown, did you mean chec',
+        ),
+        (
+            {'env_cfg.cudnn_benchmrk': True},
+            'env_cfg.cudnn_benchmrk is unknown, did you mean cudnn_',
+        ),
+        ({'env_cfg.mp_cfg.mp_start_metod': 'fork'}, 'did you mean mp_start_method?'),
+        ({'auto_scale_lr.enabel': True}, 'auto_scale_lr.enabel is unknown, did you mean enable?'),
+        (
+            {'optim_wrapper.paramwise_cfg.lr_multi': {}},
+            'lr_multi is unknown, did you mean lr_mult?',
+        ),
+        (
+            {'optim_wrapper.clip_grad.max_nrm': 1},
+            'clip_grad.max_nrm is unknown, did you mean max_n',
+        ),
+        ({'model.test_cfg.strid': 1}, 'model.test_cfg.strid is unknown, did you mean stride?'),
+        (
+            {'model.style_transfer.typ': 'X'},
+            'model.style_transfer.typ is unknown, did you mean type?',
+        ),
+        (
+            {'model.backbone.norm_cfg': dict(type='BN', requires_gradd=0)},
+            'did you mean requires_grad',
+        ),
+        (
+            {'model_wrapper_cfg.brodcast_buffers': 0},
+            'brodcast_buffers is no parameter of MultiTarge',
+        ),
+        ({'train_dataloder': {}}, 'train_dataloder is no setting, did you mean train_dataloader?'),
+        ({'val_evaluators': []}, 'val_evaluators is no setting, did you mean val_evaluator?'),
+        ({'custom_hooks.0.type': 'PseudoLabels'}, "'PseudoLabels', which is unknown, did you mean"),
         ({'model.gama': 1.0}, 'model.gama is no parameter of MCLSegmentor, did you mean gamma?'),
         (
             {'val_evaluator.colour': 'red'},
@@ -135,6 +182,18 @@ def test_refused(options, sentence):
     with pytest.raises(InputError) as error:
         check_config(config)
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize('name', ['train_dataloader_large', 'my_targets', 'stage', 'model_2'])
+def test_a_config_may_have_variables(name):
+    check_config({name: dict(colour='red')})
+
+
+def test_a_class_is_a_type_too():
+    with pytest.raises(
+        InputError, match='hook.intervall is no parameter of LoggerHook, did you me'
+    ):
+        check_config(dict(default_hooks=dict(hook=dict(type=LoggerHook, intervall=1))))
 
 
 @pytest.mark.parametrize(
@@ -159,6 +218,12 @@ def test_refused(options, sentence):
 )
 def test_accepted(part):
     check_config(dict(parts=[part]))
+
+
+def test_a_default_hook_may_be_left_out():
+    config = Config.fromfile(ROOT / 'configs/mlcl/g2ci.py')
+    config.default_hooks.visualization = None
+    check_config(config)
 
 
 def test_a_training_may_do_without_validation():

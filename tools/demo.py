@@ -11,16 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
-from PIL import Image, ImageDraw
+from PIL import Image
 from prettytable import PrettyTable
 
 from mlcl_mmseg.command_line import end_with_sentence
 from mlcl_mmseg.datasets.toy import MARKER, write_toy_world
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.report.page import write_report
+from mlcl_mmseg.visualization.cells import CellPainter, cell_size
+from mlcl_mmseg.visualization.contact_sheet import Section, contact_sheet
 
 TOOLS = Path(__file__).resolve().parent
 CONFIGS = TOOLS.parent / 'configs' / 'demo'
@@ -99,39 +102,29 @@ def table(stages: dict[str, dict[str, float]]) -> str:
     return str(lines)
 
 
-def picture(work_dir: Path) -> Image.Image:
+def picture(work_dir: Path) -> np.ndarray:
     """Per domain the first validation image, each stage's prediction and the truth."""
     register_all_modules()
     config = Config.fromfile(CONFIGS / 'mlcl.py')
     validation = DATASETS.build(config.test_dataloader.dataset)
-    palette = np.array(validation.metainfo['palette'], np.uint8)
-    width, height = config.working_size
-    headings = ('image', 'source only', 'warm-up', 'MCL', 'truth')
-    margin = 14
-    domains = validation.datasets
-    sheet = Image.new('RGB', (width * len(headings), margin + height * len(domains)), 'white')
-    brush = ImageDraw.Draw(sheet)
-    for column, heading in enumerate(headings):
-        brush.text((column * width + 4, 1), heading, fill='black')
-    for row, domain in enumerate(domains):
+    classes, palette = validation.metainfo['classes'], validation.metainfo['palette']
+    paint = CellPainter(palette, cell_size(config.working_size[::-1]))
+    rows = []
+    for domain in validation.datasets:
         sample = domain[0]
-        data_sample = sample['data_samples']
+        image, data_sample = sample['inputs'].flip(0) / 255, sample['data_samples']
         name = f'{data_sample.domain}/{data_sample.sample_name}.png'
-        indices = [
-            *(Image.open(stage_folder(work_dir, stage) / 'predictions' / name) for stage in STAGES),
-            data_sample.gt_sem_seg.data[0],
+        predictions = [
+            torch.from_numpy(
+                np.array(Image.open(stage_folder(work_dir, stage) / 'predictions' / name))
+            )
+            for stage in STAGES
         ]
-        # 255, which is ignored, is shown in white
-        colours = np.concatenate([palette, np.full((256 - len(palette), 3), 255, np.uint8)])
-        cells = [
-            sample['inputs'].flip(0).permute(1, 2, 0),
-            *(colours[np.array(i)] for i in indices),
-        ]
-        for column, cell in enumerate(cells):
-            place = column * width, margin + row * height
-            sheet.paste(Image.fromarray(np.ascontiguousarray(cell)), place)
-        brush.text((4, margin + row * height + 2), data_sample.domain, fill='white')
-    return sheet
+        indices = [*predictions, data_sample.gt_sem_seg.data[0]]
+        cells = [paint.classes(image, index) for index in indices]
+        rows.append((data_sample.domain, [paint.image(image), *cells]))
+    headings = ('image', 'source only', 'warm-up', 'MCL', 'truth')
+    return contact_sheet([Section('', headings, rows)], (), classes, palette)
 
 
 def report(work_dir: Path, seconds: float) -> None:
@@ -139,7 +132,7 @@ def report(work_dir: Path, seconds: float) -> None:
     stages = {stage: test(work_dir, stage) for stage in STAGES}
     figures = work_dir / 'report.json'
     figures.write_text(json.dumps(dict(seconds=seconds, stages=stages), indent=1) + '\n')
-    picture(work_dir).save(work_dir / 'picture.png')
+    Image.fromarray(picture(work_dir)).save(work_dir / 'picture.png')
     print(table(stages))
     print(
         f'Trained in {seconds:.0f} s. {figures} has the figures, picture.png beside it shows them.'

@@ -116,14 +116,18 @@ class MultiDomainDataset(Dataset):
     def domain_sample(self, number: int, position: StreamPosition) -> dict:
         """One domain's part of the sample at a position; the source is number 0."""
         domain = self.domains[number]
-        epoch, place = divmod(position.index, len(domain))
-        results = domain.get_data_info(self._order(number, position.seed, epoch)[place])
+        results = domain.get_data_info(self.image_at(number, position))
         if number > 0 and self.pseudo_labels is not None:
             results['pseudo_label_path'] = self.pseudo_labels.path(
                 domain.domain, results['sample_name']
             )
         with seeded(position.seed, position.index, number):
             return domain.run_pipeline(domain.pipeline, results)
+
+    def image_at(self, number: int, position: StreamPosition) -> int:
+        """Which of a domain's images is at a position; the source is number 0."""
+        epoch, place = divmod(position.index, len(self.domains[number]))
+        return int(self._order(number, position.seed, epoch)[place])
 
     def _order(self, number: int, seed: int, epoch: int) -> np.ndarray:
         """The order of one domain's images in one of its epochs."""

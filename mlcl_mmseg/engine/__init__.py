@@ -1,5 +1,6 @@
 from .hooks import (
     BroadcastBuffersHook,
+    ContactSheetHook,
     DataCheckHook,
     DiscriminatorHook,
     DurableCheckpointHook,
@@ -17,6 +18,7 @@ from .stream_train_loop import StreamTrainLoop
 
 __all__ = [
     'BroadcastBuffersHook',
+    'ContactSheetHook',
     'DataCheckHook',
     'DiscriminatorHook',
     'DurableCheckpointHook',

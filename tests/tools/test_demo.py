@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mlcl_mmseg.datasets.toy import write_toy_world
+from mlcl_mmseg.visualization.contact_sheet import GAP, MARGIN
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = [
@@ -56,9 +57,11 @@ def test_demo(tmp_path, monkeypatch, capfd):
 
     picture = np.asarray(Image.open(tmp_path / 'picture.png'))
     width, height = demo.SIZE
-    assert picture.shape == (14 + 3 * height, 5 * width, 3)
     image = np.asarray(
         Image.open(tmp_path / 'data/IDD_Segmentation/leftImg8bit/val/0/000000_leftImg8bit.png')
     )
+    bottom = len(picture) - MARGIN - GAP
+    shown = picture[bottom - height : bottom, MARGIN : MARGIN + width]
     # the corner holds the domain's name
-    assert np.array_equal(picture[-height + 20 :, :width], image[20:])
+    assert np.array_equal(shown[:-20], image[:-20])
+    assert picture.shape[1] == 2 * MARGIN + 5 * width + 4 * GAP

@@ -179,6 +179,8 @@ def test_two_processes(toy_data, tmp_path):
     assert len(re.findall(r'Iter\(train\) \[2/2\]', output)) == 2
     assert len(list((tmp_path / 'pseudo_labels/iter_0').rglob('*.soft'))) == 5 + 3 + 4
     validated = table(output)
+    # one process draws, of both stages
+    assert len(list(tmp_path.rglob('vis_image/contact_sheet_*_2.png'))) == 2 * 3
     output = call(
         [
             *(ROOT / 'tools' / 'dist_test.sh', CONFIGS / 'small_mlcl.py', best(tmp_path), 2),

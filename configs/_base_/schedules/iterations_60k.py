@@ -24,6 +24,8 @@ default_hooks = dict(
     buffers=dict(type='BroadcastBuffersHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
+    # pictures at every fifth validation; 0 for none
+    contact_sheet=dict(type='ContactSheetHook', interval=5),
 )
 # batch_size is per process; the learning rates are for 4 images a domain in all
 auto_scale_lr = dict(enable=False, base_batch_size=4)

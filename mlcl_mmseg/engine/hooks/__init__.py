@@ -1,4 +1,5 @@
 from .broadcast_buffers_hook import BroadcastBuffersHook
+from .contact_sheet_hook import ContactSheetHook
 from .data_check_hook import DataCheckHook
 from .discriminator_hook import DiscriminatorHook
 from .durable_checkpoint_hook import DurableCheckpointHook
@@ -11,6 +12,7 @@ from .teacher_hook import TeacherHook
 
 __all__ = [
     'BroadcastBuffersHook',
+    'ContactSheetHook',
     'DataCheckHook',
     'DiscriminatorHook',
     'DurableCheckpointHook',

@@ -128,8 +128,9 @@ class MCLSegmentor(MultiTargetSegmentor):
             list[Tensor]: N + 2 scalars.
         """
         image, label = source['img'], source['label']
-        styled = [self.style_transfer(image, target['img']) for target in targets]
-        *features, agnostic_features = self.extract_passes([*styled, image])
+        *features, agnostic_features = self.extract_passes(
+            [*self.source_styles(source, targets), image]
+        )
         heads = [[head] for head in self.domain_heads]
         logits, ensemble = self.logits_with_ensemble(heads, features)
         logits = [*itertools.chain(*logits), self.decode_head(agnostic_features), ensemble]
@@ -152,9 +153,8 @@ class MCLSegmentor(MultiTargetSegmentor):
         kept = pseudo_label != IGNORE_INDEX
         size = pseudo_label.shape[1:]
 
-        strong = target['strong_img']
-        styled = [self.style_transfer(strong, targets[j]['strong_img']) for j in others]
-        features = self.extract_passes([strong, *styled])
+        styled = self.target_styles(index, targets)
+        features = self.extract_passes([target['strong_img'], *styled.values()])
         heads = [[self.domain_heads[j]] for j in others]
         own_heads = [self.domain_heads[index], self.decode_head]
         order = [index, *others]
@@ -184,12 +184,25 @@ class MCLSegmentor(MultiTargetSegmentor):
             agreement=weight.mean(),
         )
 
+    def source_styles(self, source: dict, targets: Sequence[dict]) -> list[Tensor]:
+        """The source's images in the colours of each target, N times (B, 3, H, W)."""
+        return [self.style_transfer(source['img'], target['img']) for target in targets]
+
+    def target_styles(self, index: int, targets: Sequence[dict]) -> dict[int, Tensor]:
+        """The strong views of a target in the colours of each other one, by its number."""
+        strong = targets[index]['strong_img']
+        return {
+            j: self.style_transfer(strong, target['strong_img'])
+            for j, target in enumerate(targets)
+            if j != index
+        }
+
     @torch.no_grad()
-    def pseudo_label(self, index: int, target: dict) -> Tensor:
-        """Select the hard pseudo-labels of a target's weak view and warp them to the strong view.
+    def soft_view(self, index: int, target: dict) -> Tensor:
+        """The soft pseudo-labels of a target's weak view, from files or the teacher.
 
         Returns:
-            Tensor: (B, h/4, w/4) int64, 255 = ignore.
+            Tensor: (B, C, h, w), on the label grid or, from the teacher, at crop size.
 
         Raises:
             InputError: If there are no soft pseudo-labels and no teacher to make them.
@@ -202,8 +215,17 @@ class MCLSegmentor(MultiTargetSegmentor):
                     'train_dataloader.dataset.target_pipeline, or TeacherHook into custom_hooks.'
                 )
             soft = resize_logits(self.teacher(target['img'], index), target['img'].shape[2:])
+        return full_precision(soft)
+
+    @torch.no_grad()
+    def pseudo_label(self, index: int, target: dict) -> Tensor:
+        """Select the hard pseudo-labels of a target's weak view and warp them to the strong view.
+
+        Returns:
+            Tensor: (B, h/4, w/4) int64, 255 = ignore.
+        """
         selected = select_pseudo_label(
-            full_precision(soft),
+            self.soft_view(index, target),
             self.selection_quantile,
             self.entropy_floor,
             label_grid(target['strong_img'].shape[2:]),

@@ -1,0 +1,114 @@
+"""Pictures of a training: what the network makes of a few validation images of each domain."""
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import Tensor, nn
+
+from ...datasets.domain import DomainDataset
+from ...datasets.multi_domain import seeded
+from ...models.segmentors import MCLSegmentor
+from ...pseudo_labels import label_grid, select_pseudo_label
+from ...visualization.cells import CellPainter, cell_size
+from ...visualization.contact_sheet import Section, contact_sheet
+from ..model_wrapper import segmentor_of
+from .data_check_hook import validation_domains
+from .refresh_hook import is_training
+
+
+@HOOKS.register_module()
+class ContactSheetHook(Hook):
+    """Adds a contact sheet of each validation domain to the visualiser's backends.
+
+    Image, prediction and truth; in MCL also the pseudo-labels that the network as it is now would
+    keep of the image, with thresholds of its own. The main process draws, always the same images,
+    and nothing that trains depends on it.
+
+    Args:
+        interval (int): Validations between sheets; the last one has a sheet in any case. 0 for
+            none at all.
+        images (int): Of each domain, evenly spaced over its validation set.
+    """
+
+    def __init__(self, interval: int = 5, images: int = 2) -> None:
+        self.interval = interval
+        self.images = images
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Draw if it is due."""
+        if not (is_training(runner) and is_main_process() and self.is_due(runner)):
+            return
+        segmentor = segmentor_of(runner)
+        for domain in validation_domains(runner):
+            title = f'{domain.domain} after {runner.iter} iterations'
+            if f'mIoU/{domain.domain}' in (metrics or {}):
+                title += f', mIoU {metrics[f"mIoU/{domain.domain}"]:.2f} %'
+            sheet = domain_sheet(segmentor, domain, self.images, title)
+            runner.visualizer.add_image(f'contact_sheet_{domain.domain}', sheet, runner.iter)
+
+    def is_due(self, runner: Runner) -> bool:
+        """Whether this validation is one of those that are drawn."""
+        every = self.interval * runner.train_loop.val_interval
+        return every > 0 and (runner.iter % every == 0 or runner.iter == runner.max_iters)
+
+
+def domain_sheet(
+    segmentor: nn.Module, domain: DomainDataset, images: int, title: str
+) -> np.ndarray:
+    """The contact sheet of one domain.
+
+    Args:
+        segmentor (nn.Module): In eval mode.
+        domain (DomainDataset): A validation set.
+        images (int): How many of its images.
+        title (str): Above all.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB.
+    """
+    classes, palette = domain.metainfo['classes'], domain.metainfo['palette']
+    rows = []
+    for number in sorted({*np.linspace(0, len(domain), images, endpoint=False).astype(int)}):
+        # the pipeline of a validation may draw
+        with seeded(int(number)):
+            sample = domain[int(number)]
+        image = sample['inputs'].flip(0).float() / 255
+        data_sample = sample['data_samples']
+        indices = dict(
+            prediction=predicted(segmentor, sample), truth=data_sample.gt_sem_seg.data[0]
+        )
+        if isinstance(segmentor, MCLSegmentor) and domain.domain in segmentor.targets:
+            indices['kept pseudo-labels'] = kept(segmentor, sample)
+        paint = CellPainter(palette, cell_size(image.shape[1:]))
+        cells = [paint.classes(image, index) for index in indices.values()]
+        rows.append((data_sample.sample_name, [paint.image(image), *cells]))
+    return contact_sheet([Section('', ['image', *indices], rows)], [title], classes, palette)
+
+
+@torch.no_grad()
+def predicted(segmentor: nn.Module, sample: dict) -> Tensor:
+    """The classes that are predicted of an image, (h, w) at the size of its label."""
+    (prediction,) = segmentor.val_step(pseudo_collate([sample]))
+    return prediction.pred_sem_seg.data[0]
+
+
+@torch.no_grad()
+def kept(segmentor: MCLSegmentor, sample: dict) -> Tensor:
+    """The pseudo-labels that are selected of an image, (h, w) on the label grid, 255 = ignore."""
+    batch = segmentor.data_preprocessor(pseudo_collate([sample]), False)
+    inputs = batch['inputs']
+    target = segmentor.targets.index(sample['data_samples'].domain)
+    soft = segmentor.soft_pseudo_label(inputs, target)
+    (selected,) = select_pseudo_label(
+        soft,
+        segmentor.selection_quantile,
+        segmentor.entropy_floor,
+        label_grid(inputs.shape[2:]),
+        # the other processes are elsewhere
+        global_batch=False,
+    )
+    return selected

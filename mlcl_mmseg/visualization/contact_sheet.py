@@ -1,0 +1,165 @@
+"""Pictures in rows and columns under headings."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .painting import IGNORED, Palette, hatch_ignored
+
+# in pixels: around the sheet and between pictures; sizes of type; side of a legend's squares
+MARGIN, GAP = 12, 4
+TITLE, HEADING, CAPTION = 18, 14, 12
+SQUARE = 14
+# of a sheet, within which blocks lie side by side
+MAX_WIDTH = 1400
+PAPER, INK = (255, 255, 255), (0, 0, 0)
+
+
+class Section(NamedTuple):
+    """A block of a contact sheet: rows of pictures under the headings of their columns.
+
+    Attributes:
+        title (str): What is shown.
+        headings (Sequence[str]): One for each column.
+        rows (Sequence[tuple[str, Sequence[np.ndarray]]]): Of each row its name, which is written
+            into the first picture, and its pictures, (H, W, 3) or grey (H, W) uint8; all pictures
+            of a section have one size.
+    """
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[np.ndarray]]]
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        """(width, height) of a picture."""
+        height, width = self.rows[0][1][0].shape[:2]
+        return width, height
+
+    @property
+    def width(self) -> int:
+        """Of the block, in pixels."""
+        title = round(font(TITLE).getlength(self.title))
+        return max(title, len(self.headings) * (self.cell[0] + GAP) - GAP)
+
+    @property
+    def height(self) -> int:
+        """Of the block, in pixels."""
+        titles = line_height(TITLE) * bool(self.title) + line_height(HEADING)
+        return titles + len(self.rows) * (self.cell[1] + GAP)
+
+    def draw(self, sheet: Image.Image, left: int, top: int) -> None:
+        """Put the block into a sheet."""
+        brush = ImageDraw.Draw(sheet)
+        if self.title:
+            brush.text((left, top), self.title, INK, font(TITLE))
+            top += line_height(TITLE)
+        width, height = self.cell
+        for column, heading in enumerate(self.headings):
+            text = shortened(heading, width, HEADING)
+            brush.text((left + column * (width + GAP), top), text, INK, font(HEADING))
+        top += line_height(HEADING)
+        for name, cells in self.rows:
+            for column, cell in enumerate(cells):
+                place = left + column * (width + GAP), top
+                sheet.paste(Image.fromarray(np.ascontiguousarray(cell)), place)
+            write_caption(brush, (left, top + height), shortened(name, width, CAPTION))
+            top += height + GAP
+
+
+def contact_sheet(
+    sections: Sequence[Section],
+    titles: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    palette: Palette = (),
+) -> np.ndarray:
+    """Sections below one another, or side by side where there is room, with titles and a legend.
+
+    Args:
+        sections (Sequence[Section]): The blocks.
+        titles (Sequence[str]): Lines above all.
+        classes (Sequence[str]): Names for the legend; without any there is none.
+        palette (Palette): Their colours, (C, 3) RGB from 0 to 255.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB.
+    """
+    blocks = list(block_places(sections))
+    width = max(left + section.width for left, _, section in blocks)
+    legend = list(legend_places(classes, width))
+    below_titles = MARGIN + line_height(TITLE) * len(titles)
+    below_legend = below_titles + (legend[-1][1] + line_height(CAPTION) + GAP if legend else 0)
+    height = below_legend + max(top + section.height for _, top, section in blocks) + MARGIN
+    sheet = Image.new('RGB', (width + 2 * MARGIN, height), PAPER)
+    brush = ImageDraw.Draw(sheet)
+    for line, title in enumerate(titles):
+        place = MARGIN, MARGIN + line * line_height(TITLE)
+        brush.text(place, shortened(title, width, TITLE), INK, font(TITLE))
+    for number, (left, top, name) in enumerate(legend):
+        place = MARGIN + left, below_titles + top
+        sheet.paste(Image.fromarray(square(number, palette)), place)
+        brush.text((place[0] + SQUARE + GAP, place[1] - 1), name, INK, font(CAPTION))
+    for left, top, section in blocks:
+        section.draw(sheet, MARGIN + left, below_legend + top)
+    return np.asarray(sheet)
+
+
+def block_places(sections: Sequence[Section]) -> Iterator[tuple[int, int, Section]]:
+    """Where blocks go, in lines that are not wider than a sheet: left, top and block."""
+    left, top, bottom = 0, 0, 0
+    for section in sections:
+        if left and left + section.width > MAX_WIDTH:
+            left, top = 0, bottom
+        yield left, top, section
+        left += section.width + MARGIN
+        bottom = max(bottom, top + section.height + MARGIN)
+
+
+def legend_places(classes: Sequence[str], width: int) -> Iterator[tuple[int, int, str]]:
+    """Where the entries of a legend go, in as many lines as they need: left, top and name."""
+    left, top = 0, 0
+    for name in [*classes, 'ignored'] if classes else []:
+        needed = SQUARE + 3 * GAP + round(font(CAPTION).getlength(name))
+        if left and left + needed > width:
+            left, top = 0, top + line_height(CAPTION)
+        yield left, top, name
+        left += needed + GAP
+
+
+def square(number: int, palette: Palette) -> np.ndarray:
+    """A class's colour for the legend; behind the last class, what is ignored."""
+    grey = np.full((SQUARE, SQUARE, 3), 128, np.uint8)
+    index = np.full((SQUARE, SQUARE), number)
+    if number < len(palette):
+        grey[:] = palette[number]
+    return hatch_ignored(grey, index, palette)
+
+
+def write_caption(brush: ImageDraw.ImageDraw, corner: tuple[int, int], text: str) -> None:
+    """Write into the lower left corner of a picture."""
+    if text:
+        left, top = corner[0], corner[1] - line_height(CAPTION)
+        right = left + round(font(CAPTION).getlength(text)) + 2 * GAP
+        brush.rectangle((left, top, right, corner[1] - 1), INK)
+        brush.text((left + GAP, top + 1), text, IGNORED, font(CAPTION))
+
+
+def shortened(text: str, width: int, size: int) -> str:
+    """The end of a text that is too long for a width in pixels."""
+    if font(size).getlength(text) + 2 * GAP <= width:
+        return text
+    while text and font(size).getlength(f'...{text}') + 2 * GAP > width:
+        text = text[1:]
+    return f'...{text}'
+
+
+def line_height(size: int) -> int:
+    """Of a line of type, in pixels."""
+    return size + 6
+
+
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's own typeface."""
+    return ImageFont.load_default(size)

@@ -1,0 +1,171 @@
+"""See what training sees: python tools/analysis_tools/browse_dataset.py CONFIG --out DIR.
+
+One contact sheet for each batch, from the first on. MCL's pseudo-labels are those in a work dir, or
+those that a checkpoint gives: of the command line, of load_from, or of the complete warm-up.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmseg.registry import DATASETS, MODELS
+from PIL import Image
+from rich.progress import track
+from torch.utils.data import DataLoader, Subset, default_collate
+
+from mlcl_mmseg.command_line import (
+    add_cfg_options,
+    check_writable,
+    count,
+    end_with_sentence,
+    load_config,
+)
+from mlcl_mmseg.datasets import MultiDomainDataset, StreamPosition
+from mlcl_mmseg.engine.hooks.pseudo_label_hook import TargetImages
+from mlcl_mmseg.engine.stages import best_checkpoint, check_checkpoint, is_complete
+from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.models.segmentors import MCLSegmentor
+from mlcl_mmseg.models.segmentors.multi_target import WARMUP_PARTS
+from mlcl_mmseg.models.segmentors.teacher import Teacher
+from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration, generations
+from mlcl_mmseg.visualization.batch_sheet import batch_sheet
+
+LOADER = 'LoadSoftPseudoLabel'
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='See what training sees, batch by batch')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--out', required=True, help='folder for the contact sheets')
+    parser.add_argument('--batches', type=count, default=2, help='how many, from the first on')
+    parser.add_argument('--seed', type=int, help="of the stream; by default the config's")
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument('--work-dir', help='of a run whose latest pseudo-labels are shown')
+    labels.add_argument('--checkpoint', help='of a warm-up or of MCL that makes pseudo-labels')
+    add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def checkpoint_of(config: Config, given: str | None) -> str | None:
+    """What makes pseudo-labels: the file given, that of ``load_from``, or a complete warm-up's."""
+    path = given or config.get('load_from')
+    if path is None and config.get('warmup') is not None:
+        warmup = load_config(config.warmup, {}, None, 'none')
+        path = best_checkpoint(warmup) if is_complete(warmup) else None
+    check_checkpoint(path)
+    return path
+
+
+def latest_generation(work_dir: str) -> PseudoLabelGeneration:
+    """The newest pseudo-labels of a run.
+
+    Raises:
+        InputError: If it has none.
+    """
+    found = generations(Path(work_dir, 'pseudo_labels'))
+    if not found:
+        raise InputError(
+            f'{work_dir} has no pseudo-labels: give the work dir of an MCL run, or --checkpoint.'
+        )
+    return found[-1]
+
+
+@torch.no_grad()
+def generate(
+    config: Config,
+    segmentor: MCLSegmentor,
+    dataset: MultiDomainDataset,
+    positions: Sequence[StreamPosition],
+    folder: str,
+) -> PseudoLabelGeneration:
+    """The pseudo-labels of the images at some positions, as PseudoLabelHook makes them of all."""
+    hook = next((each for each in config.custom_hooks if each.type == 'PseudoLabelHook'), None)
+    if hook is None:
+        raise InputError('There is no PseudoLabelHook: put it into custom_hooks of the config.')
+    generation = PseudoLabelGeneration(folder, 0)
+    generation.begin()
+    for index, domain in enumerate(dataset.targets):
+        images = {dataset.image_at(index + 1, position) for position in positions}
+        loader = DataLoader(
+            Subset(TargetImages(domain, Compose(hook.pipeline)), sorted(images)),
+            collate_fn=pseudo_collate,
+        )
+        for batch in track(loader, f'Pseudo-labels {domain.domain}'):
+            batch = segmentor.data_preprocessor(batch, False)
+            (soft,) = segmentor.soft_pseudo_label(batch['inputs'], index)
+            name = batch['data_samples'][0].sample_name
+            generation.write(domain.domain, name, soft.cpu().numpy())
+    generation.partial_folder.rename(generation.folder)
+    return generation
+
+
+@contextmanager
+def labelled(
+    config: Config,
+    args: argparse.Namespace,
+    segmentor: torch.nn.Module,
+    positions: Sequence[StreamPosition],
+) -> Iterator[tuple[MultiDomainDataset, str]]:
+    """The training set with the pseudo-labels that there are, and where these come from."""
+    settings = config.train_dataloader.dataset
+    if not isinstance(segmentor, MCLSegmentor):
+        yield DATASETS.build(settings), 'This stage has no pseudo-labels'
+        return
+    stored = any(step['type'] == LOADER for step in settings.target_pipeline)
+    if args.work_dir is not None:
+        if not stored:
+            raise InputError('This config stores no pseudo-labels: give --checkpoint instead.')
+        dataset = DATASETS.build(settings)
+        dataset.pseudo_labels = latest_generation(args.work_dir)
+        yield dataset, f'Pseudo-labels from {dataset.pseudo_labels.folder}'
+        return
+    checkpoint = checkpoint_of(config, args.checkpoint)
+    if checkpoint is None:
+        settings.target_pipeline = [
+            step for step in settings.target_pipeline if step['type'] != LOADER
+        ]
+        yield DATASETS.build(settings), 'WITHOUT PSEUDO-LABELS: give --work-dir or --checkpoint'
+        return
+    segmentor.needed_parts = WARMUP_PARTS
+    load_checkpoint(segmentor, checkpoint, map_location='cpu')
+    dataset = DATASETS.build(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        if stored:
+            dataset.pseudo_labels = generate(config, segmentor, dataset, positions, folder)
+        else:
+            segmentor.teacher = Teacher(segmentor)
+        yield dataset, f'Pseudo-labels by {checkpoint}'
+
+
+def main() -> None:
+    """Write the contact sheets."""
+    args = parse_args()
+    config = load_config(args.config, args.cfg_options, None, 'none')
+    check_writable(args.out, '--out')
+    init_default_scope('mmseg')
+    # the network is needed for pseudo-labels only, and these come from a checkpoint
+    config.model.backbone.init_cfg = None
+    segmentor = MODELS.build(config.model).eval()
+    size = config.train_dataloader.batch_size
+    seed = args.seed if args.seed is not None else config.randomness.get('seed') or 0
+    positions = [StreamPosition(seed, index) for index in range(args.batches * size)]
+    with labelled(config, args, segmentor, positions) as (dataset, labels):
+        for number in track(range(args.batches), f'Contact sheets to {args.out}'):
+            samples = [dataset[each] for each in positions[number * size : (number + 1) * size]]
+            batch = segmentor.data_preprocessor(default_collate(samples), True)['inputs']
+            title = f'{args.config}, seed {seed}, iteration {number + 1}'
+            sheet = batch_sheet(segmentor, dataset, batch, (title, labels))
+            Image.fromarray(sheet).save(Path(args.out, f'iteration_{number + 1}.png'))
+
+
+if __name__ == '__main__':
+    end_with_sentence(main)

@@ -1,0 +1,100 @@
+"""Show what a config comes to, or where a setting of it comes from.
+
+python tools/print_config.py CONFIG [--where KEY]
+"""
+
+import argparse
+import os
+from collections.abc import Iterator
+
+from mmengine.config import Config
+
+from mlcl_mmseg.command_line import add_cfg_options, end_with_sentence, load_config
+from mlcl_mmseg.errors import InputError
+
+# of a key that a config does not have
+MISSING = object()
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Show what a config comes to, or where a setting of it comes from'
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--where',
+        metavar='KEY',
+        help='a dotted key, such as train_cfg.max_iters: show its value and the files that set it',
+    )
+    add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def look_up(config: Config, key: str) -> object:
+    """What lies at a dotted key, whose parts may be numbers in a list; MISSING if nothing does."""
+    value = config
+    for part in key.split('.'):
+        if isinstance(value, list | tuple) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, Config | dict) and part in value:
+            value = value[part]
+        else:
+            return MISSING
+    return value
+
+
+def origins(path: str, key: str) -> Iterator[tuple[str, object]]:
+    """The files that set a key: a config, then those it is based on, where the value changes.
+
+    Args:
+        path (str): The config.
+        key (str): The dotted key.
+
+    Yields:
+        tuple[str, object]: A file and what it sets.
+    """
+    value = look_up(Config.fromfile(path), key)
+    bases = [Config._get_cfg_path(base, path)[0] for base in Config._get_base_files(path)]
+    of_bases = [look_up(Config.fromfile(base), key) for base in bases]
+    if value is not MISSING and value not in of_bases:
+        yield os.path.relpath(path), value
+    for base, value in zip(bases, of_bases):
+        if value is not MISSING:
+            yield from origins(base, key)
+
+
+def explain(config: Config, path: str, key: str, options: dict) -> str:
+    """A setting's value and where it comes from, the file that counts first.
+
+    Raises:
+        InputError: If the config does not set it.
+    """
+    value = look_up(config, key)
+    if value is MISSING:
+        raise InputError(f'{key} is not set in {path}: the default of what takes it holds.')
+    sources = list(origins(path, key))
+    if any(
+        f'{option}.'.startswith(f'{key}.') or f'{key}.'.startswith(f'{option}.')
+        for option in options
+    ):
+        sources.insert(0, ('--cfg-options', value))
+    if isinstance(value, dict | list):
+        return '\n'.join([f'{key} is put together in', *(f'  {source}' for source, _ in sources)])
+    return '\n'.join(
+        [f'{key} = {value!r}', *(f'  {found!r} in {source}' for source, found in sources)]
+    )
+
+
+def main() -> None:
+    """Print what the command line asks for."""
+    args = parse_args()
+    config = load_config(args.config, args.cfg_options, None, 'none')
+    if args.where is None:
+        print(config.pretty_text)
+    else:
+        print(explain(config, args.config, args.where, args.cfg_options))
+
+
+if __name__ == '__main__':
+    end_with_sentence(main)
