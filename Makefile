@@ -51,7 +51,8 @@ classic: $(CLASSIC)/.ready
 
 test-classic: $(CLASSIC)/.ready
 	OMP_NUM_THREADS=1 $(CLASSIC)/bin/python -m pytest --numprocesses 2 tests/golden tests/released tests/models \
-		tests/engine tests/test_safe_load.py tests/test_config_check.py tests/tools/test_mcl2mmseg.py tests/tools/test_train_and_test.py
+		tests/engine tests/deployment tests/visualization tests/test_safe_load.py tests/test_config_check.py \
+		tests/tools/test_mcl2mmseg.py tests/tools/test_train_and_test.py
 
 $(CLASSIC)/.ready: pyproject.toml constraints-classic.txt
 	$(CLASSIC_PYTHON) -m venv --clear $(CLASSIC)

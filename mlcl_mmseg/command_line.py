@@ -64,6 +64,12 @@ def count(text: str) -> int:
     return int(text)
 
 
+def size(text: str) -> tuple[int, int]:
+    """An argument WIDTHxHEIGHT as two numbers."""
+    width, height = text.split('x')
+    return int(width), int(height)
+
+
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """The argument that changes a config."""
     parser.add_argument(

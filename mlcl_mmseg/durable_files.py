@@ -41,19 +41,20 @@ def full_disk_is_told(path: str | Path, remedy: str = 'go on with --resume') -> 
         ) from error
 
 
-def write_durably(path: str | Path, content: bytes) -> None:
+def write_durably(path: str | Path, content: bytes, remedy: str = 'go on with --resume') -> None:
     """Write a file so that a crash at any moment leaves the old one or the new one, whole.
 
     Args:
         path (str | Path): The file; its folder is made if need be.
         content (bytes): All of it.
+        remedy (str): What to do when a full disk has room again.
 
     Raises:
         InputError: If the disk is full; the old file is as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with full_disk_is_told(path):
+    with full_disk_is_told(path, remedy):
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=PARTIAL)
         try:
             with open(handle, 'wb') as file:

@@ -3,14 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mlcl_mmseg.command_line import check_writable, count, end_with_sentence
+from mlcl_mmseg.command_line import check_writable, count, end_with_sentence, size
 from mlcl_mmseg.datasets.toy import write_toy_world
-
-
-def size(text: str) -> tuple[int, int]:
-    """WIDTHxHEIGHT as two numbers."""
-    width, height = text.split('x')
-    return int(width), int(height)
 
 
 def parse_args() -> argparse.Namespace:

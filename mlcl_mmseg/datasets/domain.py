@@ -11,7 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 from ..errors import InputError, MissingFileError
-from .image_files import open_image
+from .image_files import check_depth, open_image
 from .label_spaces import IGNORE_INDEX, label_space, lookup_table, raw_label_map
 from .prepared import Preparation, loading_of, prepared_root
 from .prepared_files import PREPARE
@@ -19,8 +19,6 @@ from .prepared_files import PREPARE
 ROLES = ('source', 'target', 'validation')
 # Pillow's names of 8-bit greyscale and palette images, whose pixels are ids as they are stored
 LABEL_MODES = ('L', 'P')
-# how the names of those begin whose values have more than 8 bits; read as RGB, most become white
-DEEP_MODES = ('I', 'F')
 
 
 class DomainDataset(BaseSegDataset):
@@ -147,11 +145,7 @@ class DomainDataset(BaseSegDataset):
         Raises:
             InputError: If its values do not fit into 8 bits.
         """
-        if image.mode.startswith(DEEP_MODES):
-            raise InputError(
-                f'{path} has mode {image.mode}, but images are read with 8 bits a channel: convert '
-                'it.'
-            )
+        check_depth(image, path)
 
     def check_label(self, label: Image.Image, image_size: tuple[int, int], path: str) -> None:
         """Check what the header of a label image tells.

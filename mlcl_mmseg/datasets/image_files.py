@@ -6,6 +6,10 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import InputError
 
+# how Pillow's names of modes begin whose values have more than 8 bits; read as RGB, most become
+# white
+DEEP_MODES = ('I', 'F')
+
 
 def open_image(path: str | Path, load: bool = True) -> Image.Image:
     """Open an image file with Pillow and close it again.
@@ -40,3 +44,19 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return 'no image in a known format'
     return getattr(error, 'strerror', None) or str(error) or type(error).__name__
+
+
+def check_depth(image: Image.Image, path: str | Path) -> None:
+    """Check what the header of an image tells.
+
+    Args:
+        image (Image.Image): The image; its pixels need not be loaded.
+        path (str | Path): The file it came from, for error messages.
+
+    Raises:
+        InputError: If its values do not fit into 8 bits.
+    """
+    if image.mode.startswith(DEEP_MODES):
+        raise InputError(
+            f'{path} has mode {image.mode}, but images are read with 8 bits a channel: convert it.'
+        )

@@ -24,12 +24,7 @@ def use_precision(config: dict, precision: str) -> None:
     Raises:
         InputError: If there is no such precision, or it needs a GPU and there is none.
     """
-    if precision not in PRECISIONS:
-        raise InputError(
-            f'The precision is {precision!r}, but it is one of {", ".join(PRECISIONS)}.'
-        )
-    if precision in ('tf32', 'fp16') and not torch.cuda.is_available():
-        raise InputError(f'The precision {precision} needs a GPU: use fp32 or bf16.')
+    check_precision(precision, torch.cuda.is_available())
     if 'optimizer' not in config:
         for value in config.values():
             if isinstance(value, dict) and 'optimizer' in value:
@@ -49,6 +44,20 @@ def autocast(precision: str, device: str) -> torch.autocast:
     """Autocast on a device ('cpu', 'cuda') for 'bf16' and 'fp16'; it does nothing else."""
     kind = torch.float16 if precision == 'fp16' else torch.bfloat16
     return torch.autocast(device, kind, enabled=precision in ('bf16', 'fp16'))
+
+
+def check_precision(precision: str, on_gpu: bool) -> None:
+    """Refuse a precision that there is not.
+
+    Raises:
+        InputError: If it is none of :data:`PRECISIONS`, or needs a GPU and there is none.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(
+            f'The precision is {precision!r}, but it is one of {", ".join(PRECISIONS)}.'
+        )
+    if precision in ('tf32', 'fp16') and not on_gpu:
+        raise InputError(f'The precision {precision} needs a GPU: use fp32 or bf16.')
 
 
 @contextmanager

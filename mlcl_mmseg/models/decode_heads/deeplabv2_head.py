@@ -1,5 +1,6 @@
 """The decode head that every classifier uses (method.md §1)."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 
 from ..losses import full_precision
 from .dilated_convolution import dilated_convolution
+
+# MMSegmentation recommends other sizes than the paper's
+warnings.filterwarnings('ignore', 'When align_corners=True')
 
 
 class SqueezeExcitation(nn.Module):

@@ -1,7 +1,6 @@
 """Stage one: source supervision with adversarial alignment of each target (method.md §3)."""
 
 from itertools import groupby
-from typing import NamedTuple
 
 import torch
 from mmengine.optim import OptimWrapperDict
@@ -45,6 +44,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
     """
 
     needed_parts = WARMUP_PARTS
+    training_parts = (DISCRIMINATORS,)
 
     def __init__(
         self,
@@ -71,7 +71,6 @@ class AdversarialWarmup(MultiTargetSegmentor):
         self.evaluate_with = evaluate_with
         self.discriminators = DiscriminatorBank([MODELS.build(discriminator) for _ in targets])
         self.discriminators.requires_grad_(False)
-        self.register_load_state_dict_post_hook(do_without_discriminators)
         self.self_information_maps: tuple[list[Tensor], list[Tensor]] | None = None
 
     def _init_decode_head(self, decode_head: dict) -> None:
@@ -146,11 +145,3 @@ class AdversarialWarmup(MultiTargetSegmentor):
                 "its own: set model.evaluate_with='last_head'."
             )
         return self.domain_heads[self.targets.index(domain)]
-
-
-def do_without_discriminators(module: torch.nn.Module, incompatible_keys: NamedTuple) -> None:
-    """Let checkpoints that are not for resuming, which have no discriminators, load strictly."""
-    names = [name for name in module.state_dict() if name.startswith(DISCRIMINATORS)]
-    if set(names) <= set(incompatible_keys.missing_keys):
-        for name in names:
-            incompatible_keys.missing_keys.remove(name)

@@ -1,6 +1,7 @@
 """An encoder-decoder whose predictions have the size that they are compared at."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -30,7 +31,9 @@ class DomainSegmentor(EncoderDecoder):
     # the parts of the loss that have a backward pass of their own; None is the whole
     turns: Sequence[str | None] = (None,)
     # how the names of tensors begin that every checkpoint has to hold
-    needed_parts: tuple[str, ...] = ('backbone.', 'decode_head.')
+    needed_parts: tuple[str, ...] = ('backbone.', 'neck.', 'decode_head.')
+    # and of those that only training needs: a checkpoint may be without all of them
+    training_parts: tuple[str, ...] = ()
     # whether the last training step's loss was finite, and so the step taken
     step_is_finite: bool = True
 
@@ -46,6 +49,7 @@ class DomainSegmentor(EncoderDecoder):
         self.global_batch = global_batch
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
+        self.register_load_state_dict_post_hook(do_without_training_parts)
         if recompute_activations:
             recompute_blocks(self.backbone)
 
@@ -104,3 +108,12 @@ class DomainSegmentor(EncoderDecoder):
                     f'The checkpoint has no {name} of shape {tuple(value.shape)}: give '
                     f'{type(self).__name__} one of the same stage, backbone and heads.'
                 )
+
+
+def do_without_training_parts(module: DomainSegmentor, incompatible_keys: NamedTuple) -> None:
+    """Let checkpoints that are for prediction alone load strictly, and without a word."""
+    missing = incompatible_keys.missing_keys
+    names = [name for name in module.state_dict() if name.startswith(module.training_parts)]
+    if set(names) <= set(missing):
+        for name in names:
+            missing.remove(name)

@@ -52,6 +52,8 @@ class MCLSegmentor(MultiTargetSegmentor):
         **kwargs: Those of :class:`MultiTargetSegmentor`.
     """
 
+    training_parts = ('domain_heads.', 'ensemble_head.')
+
     def __init__(
         self,
         targets: list[str],

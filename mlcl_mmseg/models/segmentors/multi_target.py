@@ -13,7 +13,7 @@ from ..decode_heads import DeepLabV2Head
 from .domain_segmentor import DomainSegmentor
 
 # what MCL takes over from a warm-up
-WARMUP_PARTS = ('backbone.', 'domain_heads.')
+WARMUP_PARTS = ('backbone.', 'neck.', 'domain_heads.')
 
 
 class MultiTargetSegmentor(DomainSegmentor):

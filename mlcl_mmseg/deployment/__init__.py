@@ -1,0 +1,1 @@
+"""What comes after training: predicting images and videos, exporting, stripping."""

@@ -1,0 +1,161 @@
+"""The deployed network as an ONNX file or a program of torch.export."""
+
+import inspect
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from mmseg.models import EncoderDecoder
+from torch import Tensor, nn
+
+from ..durable_files import write_durably
+from ..errors import InputError
+from ..models import MultiDomainDataPreprocessor
+from ..models.losses import resize_logits
+
+FORMATS = ('onnx', 'torch')
+LOGITS, INDEX = 'logits', 'index'
+OUTPUTS = (LOGITS, INDEX)
+ONNX_PACKAGES = ('onnx', 'onnxruntime', 'onnxscript')
+
+
+class DeployedNetwork(nn.Module):
+    """Backbone, neck and agnostic head, from an image to logits or classes of its size.
+
+    Of a warm-up, which has no agnostic head, the last target's.
+
+    Args:
+        model (EncoderDecoder): Of :func:`load_segmentor`.
+        output (str): 'logits' or 'index', the class with the largest.
+
+    Raises:
+        InputError: If the model takes images that are normalised in another way.
+    """
+
+    def __init__(self, model: EncoderDecoder, output: str = LOGITS) -> None:
+        super().__init__()
+        if not isinstance(model.data_preprocessor, MultiDomainDataPreprocessor):
+            raise InputError(
+                'Exported networks take RGB from 0 to 1, but data_preprocessor is a '
+                f'{type(model.data_preprocessor).__name__}: make it MultiDomainDataPreprocessor.'
+            )
+        self.backbone = model.backbone
+        self.neck = model.neck if model.with_neck else nn.Identity()
+        self.decode_head = model.decode_head
+        self.output = output
+        # torch.export.load warns of weights that lie in memory with their channels last
+        self.to(memory_format=torch.contiguous_format)
+        self.eval().requires_grad_(False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB from 0 to 1 to logits (B, C, H, W), or indices (B, H, W) uint8."""
+        logits = self.logits(image)
+        return logits if self.output == LOGITS else logits.argmax(1).to(torch.uint8)
+
+    def logits(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB from 0 to 1 to logits (B, C, H, W)."""
+        logits = self.decode_head(self.neck(self.backbone(image)))
+        return resize_logits(logits, image.shape[2:])
+
+
+def check_exporter(kind: str) -> None:
+    """Refuse what this environment cannot export.
+
+    Raises:
+        InputError: If PyTorch is too old or a package is missing; the message says what it takes.
+    """
+    has_exporter = hasattr(torch, 'export') and hasattr(torch.export, 'ExportedProgram')
+    if (
+        not has_exporter
+        or 'check_guards' not in inspect.signature(torch.export.ExportedProgram.module).parameters
+    ):
+        raise InputError(
+            f'PyTorch {torch.__version__} is too old to export: use an environment with the '
+            'versions of constraints.txt.'
+        )
+    missing = [name for name in ONNX_PACKAGES if kind == 'onnx' and find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f'--format onnx needs {" and ".join(missing)}: '
+            "pip install -c constraints.txt -e '.[export]'."
+        )
+
+
+def export(
+    network: DeployedNetwork, path: Path, kind: str, size: Sequence[int], about: dict[str, str]
+) -> None:
+    """Write a network as a file, with a free batch, height and width.
+
+    Args:
+        network (DeployedNetwork): On the CPU.
+        path (Path): The file.
+        kind (str): 'onnx' or 'torch'.
+        size (Sequence[int]): (H, W) that the network is traced with.
+        about (dict[str, str]): What the file tells besides: of 'onnx' as metadata, of 'torch' as
+            the extra file ``about.json``.
+    """
+    free = torch.export.Dim.DYNAMIC
+    # a batch of one would be taken for one that is never larger
+    example = torch.rand(2, 3, *size)
+    with torch.no_grad():
+        program = torch.export.export(
+            network, (example,), dynamic_shapes=({0: free, 2: free, 3: free},)
+        )
+    with io.BytesIO() as content:
+        if kind == 'torch':
+            torch.export.save(program, content, extra_files={'about.json': json.dumps(about)})
+        else:
+            converted = torch.onnx.export(
+                program, input_names=['image'], output_names=[network.output], verbose=False
+            )
+            converted.model.metadata_props.update(about)
+            content.write(converted.model_proto.SerializeToString())
+        write_durably(path, content.getvalue(), 'start again')
+
+
+def read_export(path: Path, kind: str) -> Callable[[Tensor], Tensor]:
+    """An exported network as a function on the CPU, (B, 3, H, W) to its output."""
+    if kind == 'torch':
+        # the guards are of how tensors lie in memory where it was traced, a batch of 2 among them
+        return torch.export.load(str(path)).module(check_guards=False)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    return lambda image: torch.from_numpy(session.run(None, {'image': image.numpy()})[0])
+
+
+def differences(
+    network: DeployedNetwork, exported: Callable[[Tensor], Tensor], size: Sequence[int]
+) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Compare an exported network with PyTorch's on random images of several sizes and batches.
+
+    Args:
+        network (DeployedNetwork): On the CPU.
+        exported (Callable): Of :func:`read_export`.
+        size (Sequence[int]): (H, W); it, and smaller ones that no stride divides.
+
+    Yields:
+        tuple[tuple[int, ...], float]: (B, 3, H, W), and the largest difference as a share of the
+        largest logit. Of indices, by how much the largest logit exceeds that of the chosen class.
+    """
+    height, width = size
+    shapes = [
+        (1, height, width),
+        (2, height * 3 // 4 + 1, width * 2 // 3 + 1),
+        (3, height // 2 + 3, width // 2 - 1),
+    ]
+    generator = torch.Generator().manual_seed(0)
+    for batch, *sides in shapes:
+        image = torch.rand(batch, 3, *sides, generator=generator)
+        with torch.no_grad():
+            logits = network.logits(image)
+            found = exported(image)
+        if network.output == LOGITS:
+            difference = (found - logits).abs().amax()
+        else:
+            chosen = logits.gather(1, found.long()[:, None])
+            difference = (logits.amax(1, keepdim=True) - chosen).amax()
+        yield tuple(image.shape), float(difference / logits.abs().amax())

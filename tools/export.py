@@ -1,0 +1,103 @@
+"""Export the deployed network: python tools/export.py CONFIG CHECKPOINT --format onnx --out FILE.
+
+The file takes images (B, 3, H, W) float32, RGB from 0 to 1, of any batch and size, and gives logits
+(B, C, H, W), or classes (B, H, W) with --output index. It is compared with PyTorch before it is
+called done.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mlcl_mmseg.command_line import (
+    add_cfg_options,
+    check_writable,
+    end_with_sentence,
+    load_config,
+    size,
+)
+from mlcl_mmseg.deployment.export import (
+    FORMATS,
+    OUTPUTS,
+    DeployedNetwork,
+    check_exporter,
+    differences,
+    export,
+    read_export,
+)
+from mlcl_mmseg.deployment.segmentor import load_segmentor
+from mlcl_mmseg.errors import InputError
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Export the deployed network')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--format', choices=FORMATS, required=True, help='onnx or torch.export')
+    parser.add_argument('--out', type=Path, required=True, help='the new file, .onnx or .pt2')
+    parser.add_argument(
+        '--output', choices=OUTPUTS, default=OUTPUTS[0], help=f'default: {OUTPUTS[0]}'
+    )
+    parser.add_argument(
+        '--size', type=size, metavar='WxH', help="to compare with (default: the test pipeline's)"
+    )
+    parser.add_argument(
+        '--tolerance',
+        type=float,
+        default=1e-4,
+        help='largest difference allowed, as a share of the largest logit (default: 1e-4)',
+    )
+    add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def working_size(config: Config) -> tuple[int, int]:
+    """(width, height) to which the test pipeline resizes.
+
+    Raises:
+        InputError: If it resizes to none.
+    """
+    for step in config.get('test_pipeline') or ():
+        if step['type'] == 'Resize' and not step.get('keep_ratio') and step.get('scale'):
+            return tuple(step['scale'])
+    raise InputError(f'{config.filename} resizes images to no fixed size: give --size WxH.')
+
+
+def main() -> None:
+    """Export what the command line says."""
+    args = parse_args()
+    check_exporter(args.format)
+    config = load_config(args.config, args.cfg_options, None, 'none')
+    width, height = args.size or working_size(config)
+    check_writable(str(args.out.parent), '--out')
+    if args.out.exists():
+        raise InputError(f'{args.out} is there already: choose another --out.')
+    model = load_segmentor(config, args.checkpoint)
+    network = DeployedNetwork(model, args.output)
+    about = dict(
+        classes=json.dumps(model.dataset_meta['classes']),
+        palette=json.dumps(model.dataset_meta['palette']),
+        size=json.dumps([width, height]),
+        input='image (B, 3, H, W) float32, RGB from 0 to 1',
+    )
+    export(network, args.out, args.format, (height, width), about)
+    print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB')
+    worst = 0.0
+    for shape, difference in differences(
+        network, read_export(args.out, args.format), (height, width)
+    ):
+        print(f'{"x".join(map(str, shape))}: differs by {difference:.1e} of the largest logit')
+        worst = max(worst, difference)
+    if not worst <= args.tolerance:
+        args.out.unlink()
+        raise InputError(
+            f'The largest difference, {worst:.1e}, exceeds --tolerance {args.tolerance:.1e}, so '
+            f'{args.out} has been removed: allow more if it will do.'
+        )
+
+
+if __name__ == '__main__':
+    end_with_sentence(main)

@@ -1,0 +1,39 @@
+"""Keep what deployment needs of a checkpoint: python tools/model_converters/strip.py SRC DST."""
+
+import argparse
+import io
+from pathlib import Path
+
+import torch
+
+from mlcl_mmseg.command_line import check_writable, end_with_sentence
+from mlcl_mmseg.deployment.strip import strip
+from mlcl_mmseg.durable_files import write_durably
+from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.safe_load import read_checkpoint
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Keep what deployment needs of a checkpoint')
+    parser.add_argument('source', metavar='SRC', type=Path, help='a checkpoint of a training')
+    parser.add_argument('destination', metavar='DST', type=Path, help='the new checkpoint, a .pth')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Strip what the command line says."""
+    args = parse_args()
+    check_writable(str(args.destination.parent), 'DST')
+    if args.destination.exists():
+        raise InputError(f'{args.destination} is there already: give a new file as DST.')
+    stripped = strip(read_checkpoint(args.source), str(args.source))
+    with io.BytesIO() as content:
+        torch.save(stripped, content)
+        write_durably(args.destination, content.getvalue(), 'start again')
+    sizes = [f'{path.stat().st_size / 1e6:.1f} MB' for path in (args.source, args.destination)]
+    print(f'{args.source}: {sizes[0]}\n{args.destination}: {sizes[1]}')
+
+
+if __name__ == '__main__':
+    end_with_sentence(main)
