@@ -41,7 +41,8 @@ NAMES: dict[str, tuple[str, ...]] = dict(
     auto_scale_lr=('enable', 'base_batch_size'),
     default_hooks=(
         *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
-        *('data_check', 'resume', 'finite_loss', 'buffers', 'visualization', 'contact_sheet'),
+        *('data_check', 'run_record', 'resume', 'finite_loss', 'buffers', 'visualization'),
+        'contact_sheet',
     ),
     optim_wrapper=('network', 'discriminators', 'optimizer', 'clip_grad'),
     paramwise_cfg=(
