@@ -11,6 +11,9 @@ from PIL import Image
 import mlcl_mmseg  # noqa: F401
 
 register_all_modules()
+# PyTorch counts devices at its first backward pass, after an export also those that are not there;
+# then processes that tests fork could not train
+torch.ones(1, requires_grad=True).sum().backward()
 
 
 @pytest.fixture(autouse=True)
