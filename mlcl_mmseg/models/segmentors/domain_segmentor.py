@@ -23,8 +23,7 @@ class DomainSegmentor(EncoderDecoder):
         channels_last (bool): Whether weights and images lie in memory with their channels last,
             which convolutions are faster with.
         recompute_activations (bool): Whether the backward pass computes what is inside the
-            backbone's blocks again instead of keeping it, which takes a third more time and much
-            less memory.
+            backbone's blocks again instead of keeping it: less memory for a second forward pass.
         **kwargs: Those of :class:`mmseg.models.EncoderDecoder`.
     """
 
