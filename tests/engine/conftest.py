@@ -4,6 +4,10 @@ import pytest
 from mmengine.config import Config
 from yapf.yapflib import yapf_api
 
+from mlcl_mmseg.evaluation import DomainIoUMetric
+
+from .recorded_run import run
+
 CONFIGS = Path(__file__).parents[1] / 'configs'
 
 
@@ -61,3 +65,21 @@ def toy_config(toy_data, tmp_path, monkeypatch):
         return load_config(stage, tmp_path / stage, max_iters, val_interval, **options)
 
     return load
+
+
+@pytest.fixture
+def warmup_checkpoint(toy_config):
+    """The best one of a warm-up."""
+    run(toy_config('warmup', 2, 2))
+    config = toy_config('warmup', 2, 2)
+    (best,) = Path(config.work_dir).glob('best_mIoU_iter_*.pth')
+    return str(best)
+
+
+@pytest.fixture
+def falling_scores(monkeypatch):
+    """The first validation stays the best."""
+    scores = iter(range(90, 0, -10))
+    monkeypatch.setattr(
+        DomainIoUMetric, 'compute_metrics', lambda *_: {'mIoU': float(next(scores))}
+    )
