@@ -4,8 +4,11 @@ import pytest
 from mmengine.config import Config
 from yapf.yapflib import yapf_api
 
+from mlcl_mmseg.engine import stages
+from mlcl_mmseg.engine.stages import COMPLETE, write_json
 from mlcl_mmseg.evaluation import DomainIoUMetric
 
+from .pretended_stages import leave_checkpoint, make_config
 from .recorded_run import run
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
@@ -83,3 +86,27 @@ def falling_scores(monkeypatch):
     monkeypatch.setattr(
         DomainIoUMetric, 'compute_metrics', lambda *_: {'mIoU': float(next(scores))}
     )
+
+
+@pytest.fixture
+def configs(tmp_path):
+    """Warm-up and MCL."""
+    return [make_config(tmp_path / 'warmup'), make_config(tmp_path / 'mlcl')]
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """What has been trained: (name of the work dir, load_from, resume); files as a run leaves."""
+    calls = []
+
+    def train_stage(config, settings):
+        work_dir = Path(config.work_dir)
+        calls.append((work_dir.name, config.load_from, config.resume))
+        leave_checkpoint(config, settings)
+        (work_dir / 'best_mIoU_iter_7.pth').touch()
+        marker = dict(best_checkpoint='best_mIoU_iter_7.pth', iterations=10, settings=settings)
+        write_json(config, COMPLETE, marker)
+
+    monkeypatch.setattr(stages, 'train_stage', train_stage)
+    monkeypatch.setattr(stages, 'rehearse', lambda config: None)
+    return calls

@@ -1,0 +1,71 @@
+"""Real, very small stages in one launch."""
+
+import shutil
+from contextlib import nullcontext
+
+import pytest
+import torch
+from mmengine.runner import ValLoop
+
+from mlcl_mmseg.engine import stages
+from mlcl_mmseg.engine.stages import COMPLETE, rehearse, train_stages
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'optim_wrapper.optimizer.lr': None},
+        {'optim_wrapper.paramwise_cfg.lr_mult': dict(decode_hed=3)},
+        {'param_scheduler.end': 0},
+        {'custom_hooks.0.interval': 3},
+        {},
+    ],
+)
+def test_a_mistake_in_mcl_shows_before_the_warmup(toy_config, options):
+    config = toy_config('mlcl', 4, 2, **{'custom_hooks.0.interval': 2, **options})
+    with pytest.raises((ValueError, TypeError)) if options else nullcontext():
+        rehearse(config)
+
+
+def load(path):
+    return torch.load(path, weights_only=False)['state_dict']
+
+
+def test_one_launch_is_two_launches(toy_config, tmp_path):
+    """MCL behind its warm-up ends with the weights of MCL by itself."""
+
+    def stage(name, folder):
+        options = {'custom_hooks.0.interval': 1} if name == 'mlcl' else {}
+        config = toy_config(name, 2, 1, **options)
+        config.work_dir = str(tmp_path / folder / name)
+        config.experiment_name += folder
+        return config
+
+    train_stages([stage('warmup', 'one'), stage('mlcl', 'one')], resume=False)
+    mlcl = stage('mlcl', 'two')
+    (mlcl.load_from,) = map(str, (tmp_path / 'one/warmup').glob('best_*.pth'))
+    train_stages([mlcl], resume=False)
+    one, two = (load(tmp_path / folder / 'mlcl/iter_2.pth') for folder in ('one', 'two'))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_killed_in_the_last_validation(toy_config, tmp_path, monkeypatch):
+    """The validation is repeated, and only then is the stage complete."""
+
+    def killed(loop):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ValLoop, 'run', killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_stages([toy_config('warmup', 2, 2)], resume=False)
+    assert not (tmp_path / 'warmup' / COMPLETE).exists()
+    shutil.move(tmp_path / 'warmup', tmp_path / 'moved')
+    config = toy_config('warmup', 2, 2)
+    config.work_dir = str(tmp_path / 'moved')
+    config.experiment_name += '_again'
+    train_stages([config], resume=True)
+    marker = stages.read_json(config, COMPLETE)
+    assert marker['best_checkpoint'] == 'best_mIoU_iter_2.pth'
+    assert (tmp_path / 'moved' / 'best_mIoU_iter_2.pth').is_file()
+    assert not (tmp_path / 'warmup').exists()
