@@ -18,7 +18,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 from scipy.io import savemat
 
-from mlcl_mmseg.engine import stages
+from mlcl_mmseg.engine import stage_files
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.pseudo_labels.encoding import decode, encode
 from mlcl_mmseg.pseudo_labels.store import MANIFEST, PseudoLabelGeneration, load_soft_pseudo_label
@@ -127,7 +127,7 @@ def read_polygons(path: Path):
 
 
 def read_marker(path: Path):
-    stages.read_json(Config(dict(work_dir=str(path.parent))), path.name)
+    stage_files.read_marker(Config(dict(work_dir=str(path.parent))), path.name)
 
 
 def read_manifest(path: Path):

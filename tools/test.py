@@ -11,7 +11,7 @@ from mlcl_mmseg.command_line import (
     load_config,
     start_processes,
 )
-from mlcl_mmseg.engine.stages import check_checkpoint
+from mlcl_mmseg.engine.stage_files import check_checkpoint
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,7 +8,7 @@ from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
 
 from ..datasets.label_spaces import label_space
-from ..engine.stages import check_checkpoint
+from ..engine.stage_files import check_checkpoint
 from ..errors import InputError
 
 

@@ -5,7 +5,7 @@ from mmengine.config import Config
 from yapf.yapflib import yapf_api
 
 from mlcl_mmseg.engine import stages
-from mlcl_mmseg.engine.stages import COMPLETE, write_json
+from mlcl_mmseg.engine.stage_files import COMPLETE, write_marker
 from mlcl_mmseg.evaluation import DomainIoUMetric
 
 from .pretended_stages import leave_checkpoint, make_config
@@ -105,7 +105,7 @@ def trained(monkeypatch):
         leave_checkpoint(config, settings)
         (work_dir / 'best_mIoU_iter_7.pth').touch()
         marker = dict(best_checkpoint='best_mIoU_iter_7.pth', iterations=10, settings=settings)
-        write_json(config, COMPLETE, marker)
+        write_marker(config, COMPLETE, marker)
 
     monkeypatch.setattr(stages, 'train_stage', train_stage)
     monkeypatch.setattr(stages, 'rehearse', lambda config: None)

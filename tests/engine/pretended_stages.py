@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from mlcl_mmseg.engine import stages
-from mlcl_mmseg.engine.stages import POINTER, STARTED, write_json
+from mlcl_mmseg.engine.stage_files import POINTER, STARTED, write_marker
+from mlcl_mmseg.engine.stage_settings import decisive_settings
 
 
 def make_config(work_dir: Path, **changes) -> Config:
@@ -31,8 +31,8 @@ def make_config(work_dir: Path, **changes) -> Config:
 
 def leave_checkpoint(config: Config, settings: dict | None = None) -> str:
     """What a run leaves that was killed after iteration 5."""
-    settings = settings or stages.decisive_settings(config, 'warmup' in config.work_dir)
-    write_json(config, STARTED, dict(settings=settings))
+    settings = settings or decisive_settings(config, 'warmup' in config.work_dir)
+    write_marker(config, STARTED, dict(settings=settings))
     checkpoint = Path(config.work_dir, 'iter_5.pth')
     torch.save({}, checkpoint)
     Path(config.work_dir, POINTER).write_text(str(checkpoint))

@@ -17,6 +17,7 @@ from mmengine.runner import Runner, ValLoop
 from mlcl_mmseg.datasets.multi_domain import MultiDomainDataset
 from mlcl_mmseg.engine import stages
 from mlcl_mmseg.engine.hooks import DurableCheckpointHook, PseudoLabelHook
+from mlcl_mmseg.engine.stage_files import COMPLETE
 from mlcl_mmseg.pseudo_labels.store import PseudoLabelGeneration
 from mlcl_mmseg.report.run import by_log
 
@@ -93,7 +94,7 @@ def outcome(work_dir):
         scalars=scalars,
         logged=logged,
         best=(best.name, torch.load(best, weights_only=False)['state_dict']),
-        complete=json.loads((work_dir / stages.COMPLETE).read_text()),
+        complete=json.loads((work_dir / COMPLETE).read_text()),
         hidden=sorted(path.name for path in work_dir.glob('.*')),
         pseudo_labels={
             str(path.relative_to(work_dir)): path.read_bytes()
@@ -193,7 +194,7 @@ def on_call(monkeypatch, owner, name, number, before):
         # a refresh is complete, but its iteration not left
         (PseudoLabelHook, 'generate', 2, False),
         # all is done but the marker
-        (stages, 'write_json', 2, True),
+        (stages, 'write_marker', 2, True),
     ],
     ids=lambda value: getattr(value, '__name__', str(value)),
 )

@@ -7,8 +7,8 @@ import pytest
 import torch
 from mmengine.runner import ValLoop
 
-from mlcl_mmseg.engine import stages
-from mlcl_mmseg.engine.stages import COMPLETE, rehearse, train_stages
+from mlcl_mmseg.engine.stage_files import COMPLETE, read_marker
+from mlcl_mmseg.engine.stages import rehearse, train_stages
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_killed_in_the_last_validation(toy_config, tmp_path, monkeypatch):
     config.work_dir = str(tmp_path / 'moved')
     config.experiment_name += '_again'
     train_stages([config], resume=True)
-    marker = stages.read_json(config, COMPLETE)
+    marker = read_marker(config, COMPLETE)
     assert marker['best_checkpoint'] == 'best_mIoU_iter_2.pth'
     assert (tmp_path / 'moved' / 'best_mIoU_iter_2.pth').is_file()
     assert not (tmp_path / 'warmup').exists()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mlcl_mmseg.engine import stages
-from mlcl_mmseg.engine.stages import COMPLETE, POINTER, STARTED, resume_from_latest, train_stages
+from mlcl_mmseg.engine.stage_files import COMPLETE, POINTER, STARTED
+from mlcl_mmseg.engine.stages import resume_from_latest, train_stages
 from mlcl_mmseg.errors import InputError
 
 from .pretended_stages import best, leave_checkpoint

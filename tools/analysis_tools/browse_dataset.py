@@ -30,7 +30,7 @@ from mlcl_mmseg.command_line import (
 )
 from mlcl_mmseg.datasets import MultiDomainDataset, StreamPosition
 from mlcl_mmseg.engine.hooks.pseudo_label_hook import TargetImages
-from mlcl_mmseg.engine.stages import best_checkpoint, check_checkpoint, is_complete
+from mlcl_mmseg.engine.stage_files import best_checkpoint, check_checkpoint, is_complete
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.models.segmentors import MCLSegmentor
 from mlcl_mmseg.models.segmentors.multi_target import WARMUP_PARTS

@@ -1,0 +1,135 @@
+"""What a stage leaves in its work dir: checkpoints, and the markers of its start and its end."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import print_log
+
+from ..durable_files import write_durably
+from ..errors import InputError, MissingFileError
+from ..safe_load import read_checkpoint
+
+# written when a stage starts, and when it is complete
+STARTED, COMPLETE = 'started.json', 'complete.json'
+# MMEngine's pointer to the latest checkpoint, which may be torn or point elsewhere
+POINTER = 'last_checkpoint'
+
+
+def latest_checkpoint(config: Config) -> str | None:
+    """The latest checkpoint of a stage; None without one."""
+    return next(iter(checkpoints(config)), None)
+
+
+def latest_whole_checkpoint(config: Config) -> str:
+    """The latest checkpoint of a stage that can be read.
+
+    Raises:
+        InputError: If none can be.
+    """
+    for path in checkpoints(config):
+        try:
+            read_checkpoint(path)
+        except InputError as error:
+            announce(f'{error} The one before is tried.')
+        else:
+            return path
+    raise InputError(
+        f'No checkpoint in {config.work_dir} can be read: leave out --resume to start anew.'
+    )
+
+
+def checkpoints(config: Config) -> list[str]:
+    """All checkpoints of a stage that it may be resumed from, the latest first."""
+    found = {
+        int(path.stem.removeprefix('iter_')): str(path)
+        for path in Path(config.work_dir).glob('iter_*.pth')
+        if path.stem.removeprefix('iter_').isdecimal()
+    }
+    return [found[iteration] for iteration in sorted(found, reverse=True)]
+
+
+def is_complete(config: Config) -> bool:
+    """Whether a stage has been trained to its end."""
+    return Path(config.work_dir, COMPLETE).is_file()
+
+
+def best_checkpoint(config: Config) -> str:
+    """The best checkpoint of a complete stage.
+
+    Raises:
+        InputError: If the file is gone.
+    """
+    best = Path(config.work_dir, read_marker(config, COMPLETE)['best_checkpoint'])
+    if not best.is_file():
+        raise InputError(
+            f'{config.work_dir} is complete but {best.name} is not there: put the file back, pass '
+            f'--cfg-options load_from=FILE, or remove {COMPLETE} to train it again.'
+        )
+    return str(best)
+
+
+def check_checkpoint(path: str | None) -> None:
+    """Refuse a local checkpoint that is not there.
+
+    Raises:
+        MissingFileError: If so.
+    """
+    if path is not None and '://' not in path and not Path(path).is_file():
+        raise MissingFileError(
+            f'The checkpoint {path} does not exist: give an iter_*.pth or best_*.pth.'
+        )
+
+
+def set_aside(configs: Sequence[Config]) -> None:
+    """Let nobody take what earlier runs left in these work dirs for a part of this one."""
+    if is_main_process():
+        stamp = time.strftime('superseded_%Y%m%d_%H%M%S')
+        for config in configs:
+            work_dir = Path(config.work_dir)
+            names = (STARTED, COMPLETE, POINTER)
+            logs = [path.parent for path in work_dir.glob('*/vis_data')]
+            old = [*work_dir.glob('*.pth'), *logs, *(work_dir / name for name in names)]
+            for path in filter(Path.exists, old):
+                (work_dir / stamp).mkdir(exist_ok=True)
+                path.replace(work_dir / stamp / path.name)
+            if (work_dir / stamp).is_dir():
+                announce(f'{work_dir / stamp} has what was there of a training before.')
+    barrier()
+
+
+def read_marker(config: Config, name: str) -> dict:
+    """A marker of a stage.
+
+    Raises:
+        InputError: If it is missing or cannot be understood.
+    """
+    path = Path(config.work_dir, name)
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict) or 'settings' not in content:
+            raise ValueError('it has no settings')
+        return content
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f'{path} cannot be read ({error}): remove {path.parent} or start anew in another '
+            '--work-dir.'
+        ) from error
+
+
+def write_marker(config: Config, name: str, content: dict[str, Any]) -> None:
+    """Write a marker of a stage, whole or not at all."""
+    if is_main_process():
+        text = json.dumps(content, indent=1) + '\n'
+        write_durably(Path(config.work_dir, name), text.encode())
+    barrier()
+
+
+def announce(text: str) -> None:
+    """Say it once, whatever the number of processes."""
+    if is_main_process():
+        print_log(text)
