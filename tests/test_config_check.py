@@ -14,8 +14,9 @@ from mmengine.hooks import LoggerHook
 from mmengine.registry import Registry
 from mmseg import registry
 
-from mlcl_mmseg.config_check import check_config, is_ours, matches
+from mlcl_mmseg.config_check import check_config, is_ours
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.type_hints import matches
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [*(ROOT / 'configs').rglob('*.py'), *(ROOT / 'tests/configs').glob('*.py')]
