@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from mmseg.registry import DATASETS
 from PIL import Image
 
 from mlcl_mmseg.datasets.label_spaces import RAW_LABELS
@@ -95,6 +96,25 @@ def random_ids(seed, raw_labels, height=HEIGHT, width=WIDTH):
     return np.random.default_rng(seed).choice(
         np.array(list(RAW_LABELS[raw_labels]), np.uint8), (height, width)
     )
+
+
+def build_domain(name, root, role='validation', num_classes=19, **options):
+    """One of the four data sets, with the pipeline that its role needs."""
+    options.setdefault('pipeline', UNLABELLED if role == 'target' else LABELLED)
+    config = dict(
+        type=LAYOUTS[name].type, data_root=root, num_classes=num_classes, role=role, **options
+    )
+    return DATASETS.build(config)
+
+
+def expected_label(number, name, num_classes, size=(32, 16)):
+    """Class indices of a frame that :func:`make_tree` wrote, as RESIZE leaves them."""
+    raw_labels = LAYOUTS[name].raw_labels
+    ids = np.asarray(
+        Image.fromarray(random_ids(number, raw_labels)).resize(size, Image.Resampling.NEAREST)
+    )
+    column = {7: 1, 19: 2}[num_classes]
+    return np.array([[RAW_LABELS[raw_labels][i][column] for i in row] for row in ids.tolist()])
 
 
 @pytest.fixture(scope='package', autouse=True)
