@@ -145,3 +145,10 @@ def make_tree(tmp_path):
         return root
 
     return make
+
+
+@pytest.fixture
+def data(make_tree):
+    """GTA5 as source, Mapillary (JPEG) and IDD (PNG) as targets: the folder they lie in."""
+    (root,) = {make_tree(name).parent for name in ('gta5', 'mapillary', 'idd')}
+    return root
