@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmseg.registry import DATASETS
 from PIL import Image
 
@@ -19,6 +20,12 @@ LOAD_LABEL = dict(type='LoadRawLabel')
 RESIZE = dict(type='Resize', scale=(32, 16), keep_ratio=False, backend='pillow')
 LABELLED = [LOAD, LOAD_LABEL, RESIZE, dict(type='MapLabels')]
 UNLABELLED = [LOAD, RESIZE]
+META = dict(
+    type='mmseg.PackSegInputs',
+    meta_keys=('img_path', 'ori_shape', 'img_shape', 'scale_factor', 'domain', 'sample_name'),
+)
+WEAK = dict(type='WeakAugmentation', crop_size=(16, 8))
+PACK = dict(type='PackDomainInputs')
 
 
 class Layout(NamedTuple):
@@ -152,3 +159,36 @@ def data(make_tree):
     """GTA5 as source, Mapillary (JPEG) and IDD (PNG) as targets: the folder they lie in."""
     (root,) = {make_tree(name).parent for name in ('gta5', 'mapillary', 'idd')}
     return root
+
+
+@pytest.fixture
+def config(make_tree):
+    """GTA5 to Cityscapes and IDD; IDD has labels for validation, Cityscapes for training too."""
+    roots = dict(gta5=make_tree('gta5'), cityscapes=make_tree('cityscapes'))
+    roots['idd'] = make_tree('idd', splits=['train'], labels=False)
+    make_tree('idd', root=roots['idd'], splits=['val'])
+    source, *targets = (
+        dict(type=LAYOUTS[name].type, data_root=str(root), num_classes=7)
+        for name, root in roots.items()
+    )
+    train = dict(
+        type='MultiDomainDataset',
+        source=source,
+        targets=targets,
+        source_pipeline=[*LABELLED, WEAK, PACK],
+        target_pipeline=[
+            *(*UNLABELLED, dict(type='LoadSoftPseudoLabel'), WEAK),
+            *(dict(type='StrongAugmentation'), PACK),
+        ],
+    )
+    validation = dict(type='MultiDomainValidation', domains=targets, pipeline=[*LABELLED, META])
+    full_resolution = [*UNLABELLED, LOAD_LABEL, dict(type='MapLabels'), META]
+    return Config(
+        dict(
+            train_dataloader=dict(dataset=train),
+            val_dataloader=dict(dataset=validation),
+            test_dataloader=dict(dataset={**validation, 'pipeline': full_resolution}),
+        ),
+        cfg_text='as below',
+        filename='own.py',
+    )
