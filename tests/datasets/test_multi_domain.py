@@ -11,10 +11,9 @@ from torch.utils.data import DataLoader
 
 from mlcl_mmseg.datasets import StreamPosition, StreamSampler, multi_domain
 
-from .conftest import LABELLED, LAYOUTS, UNLABELLED, random_pixels, write_image
+from ..same import assert_same
+from .conftest import LABELLED, LAYOUTS, PACK, UNLABELLED, WEAK, random_pixels, write_image
 
-WEAK = dict(type='WeakAugmentation', crop_size=(16, 8))
-PACK = dict(type='PackDomainInputs')
 SOURCE_PIPELINE = [*LABELLED, WEAK, PACK]
 TARGET_PIPELINE = [*UNLABELLED, WEAK, dict(type='StrongAugmentation'), PACK]
 LENGTHS = dict(gta5=5, cityscapes=3, idd=2)
@@ -60,22 +59,6 @@ def take(dataset, count, **options):
 
 def parts(sample):
     return [sample['source'], *sample['targets']]
-
-
-def assert_same(one, other):
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other)
-        for pair in zip(one, other):
-            assert_same(*pair)
-    elif isinstance(one, torch.Tensor):
-        assert one.dtype == other.dtype
-        assert torch.equal(one, other)
-    else:
-        assert one == other
 
 
 def test_sample(stream):

@@ -20,9 +20,9 @@ from mlcl_mmseg.engine.stage_settings import decisive_settings
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration
 
+from ..same import assert_same
 from .conftest import LOAD, META, PACK, RESIZE, WEAK, random_pixels, write_image
 from .preparing import ROOT, SIZE, images_of, is_read, prepare_here
-from .test_multi_domain import assert_same
 
 
 def write_pseudo_labels(config, root):

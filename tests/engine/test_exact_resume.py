@@ -9,7 +9,6 @@ import time
 from itertools import count
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from mmengine.runner import Runner, ValLoop
@@ -21,6 +20,7 @@ from mlcl_mmseg.engine.stage_files import COMPLETE
 from mlcl_mmseg.pseudo_labels.store import PseudoLabelGeneration
 from mlcl_mmseg.report.run import by_log
 
+from ..same import assert_same
 from .conftest import load_config
 
 FORK = multiprocessing.get_context('fork')
@@ -106,25 +106,6 @@ def outcome(work_dir):
             for path in by_log(work_dir, pattern)
         },
     )
-
-
-def assert_same(found, expected, key=''):
-    """Equal to the last bit, in whatever containers."""
-    assert type(found) is type(expected), key
-    if isinstance(found, dict):
-        assert list(found) == list(expected), key
-        for name in found:
-            assert_same(found[name], expected[name], f'{key}.{name}')
-    elif isinstance(found, list | tuple):
-        assert len(found) == len(expected), key
-        for number, pair in enumerate(zip(found, expected)):
-            assert_same(*pair, f'{key}.{number}')
-    elif isinstance(found, torch.Tensor):
-        assert torch.equal(found, expected), key
-    elif isinstance(found, np.ndarray):
-        assert np.array_equal(found, expected, equal_nan=True), key
-    else:
-        assert found == expected, key
 
 
 def assert_same_outcome(configs, expected):

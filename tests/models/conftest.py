@@ -19,6 +19,11 @@ class TinyBackbone(BaseModule):
 
 
 @pytest.fixture
+def small_resnet():
+    return dict(type='DeepLabV2ResNet', depth=50, base_channels=8, stem_channels=8)
+
+
+@pytest.fixture
 def build_tiny():
     """Build a segmentor of any stage on TinyBackbone."""
 
