@@ -4,11 +4,13 @@ Needs no data set. Prints a table and, as the last line, the same figures as JSO
 """
 
 import argparse
+import itertools
 import json
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,8 +37,20 @@ from mlcl_mmseg.engine.precision import PRECISIONS, computing_in, use_precision
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration, select_pseudo_label, warp_pseudo_label
 
-# a measured call, and the images that it handles
-Measured = tuple[Callable[[], object], int]
+
+class Measured(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        run (Callable): The call to time.
+        images (int): How many it handles.
+        more_figures (Callable, optional): What else is told of it, once it is known how many
+            milliseconds it takes.
+    """
+
+    run: Callable[[], object]
+    images: int
+    more_figures: Callable[[float], dict[str, object]] | None = None
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,28 +81,27 @@ def prepared_batch(config: Config, segmentor: torch.nn.Module) -> dict:
     return segmentor.data_preprocessor(random_batch(config, crop), True)['inputs']
 
 
-def measure_loader(config: Config, args: argparse.Namespace) -> Measured:
+def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """One complete target sample: image, both views, soft label; in this process."""
     if not args.unprepared:
         prepare_config(config, num_workers=0)
     dataset = DATASETS.build(config.train_dataloader.dataset)
     if not dataset.targets:
         raise InputError(f'{args.config} has no targets: give a config of the warm-up or of MCL.')
-    args.folder = tempfile.TemporaryDirectory()
-    dataset.pseudo_labels = random_pseudo_labels(config, dataset, Path(args.folder.name))
-    positions = iter(range(10**9))
-    return lambda: dataset.domain_sample(1, StreamPosition(0, next(positions))), 1
+    dataset.pseudo_labels = random_pseudo_labels(config, dataset, folder)
+    positions = itertools.count()
+    return Measured(lambda: dataset.domain_sample(1, StreamPosition(0, next(positions))), 1)
 
 
-def measure_style(config: Config, args: argparse.Namespace) -> Measured:
+def measure_style(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """Colour transfer of a batch."""
     segmentor = build_segmentor(config, args.device)
     batch = prepared_batch(config, segmentor)
     image, style = batch['source']['img'], batch['targets'][0]['img']
-    return lambda: segmentor.style_transfer(image, style), len(image)
+    return Measured(lambda: segmentor.style_transfer(image, style), len(image))
 
 
-def measure_select(config: Config, args: argparse.Namespace) -> Measured:
+def measure_select(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """From soft to hard pseudo-labels with the geometry of the strong view, of a batch."""
     _, crop = sizes_of(config)
     batch = random_batch(config, crop)
@@ -101,49 +114,42 @@ def measure_select(config: Config, args: argparse.Namespace) -> Measured:
         selected = select_pseudo_label(target['soft_pseudo_label'])
         return warp_pseudo_label(selected, target['strong_affine'], target['strong_cutout'])
 
-    return run, len(target['strong_affine'])
+    return Measured(run, len(target['strong_affine']))
 
 
-def measure_step(config: Config, args: argparse.Namespace) -> Measured:
+def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """A training step: forward, backward and update."""
     use_precision(config.optim_wrapper, args.precision)
     segmentor = build_segmentor(config, args.device).train()
     optim_wrapper = build_optim_wrapper(segmentor, config.optim_wrapper)
     _, crop = sizes_of(config)
     batch = random_batch(config, crop)
-    args.step = segmentor, optim_wrapper, batch, crop
     images = len(batch['source']['img']) * (1 + len(batch['targets']))
-    return lambda: segmentor.train_step(batch, optim_wrapper), images
+
+    def more_figures(milliseconds: float) -> dict[str, object]:
+        """Where the time goes, and how fast the published model's arithmetic is done."""
+        network = optim_wrapper
+        if isinstance(network, OptimWrapperDict):
+            network = network['network']
+        seconds = StepParts(args.device).run(segmentor, batch, network)
+        total = sum(seconds.values())
+        operations = len(batch['source']['img']) * operations_of_step(segmentor, crop)
+        return dict(
+            shares={part: round(each / total, 3) for part, each in seconds.items()},
+            nominal_tflop=round(operations / 1e12, 2),
+            tflop_per_second=round(operations / 1e9 / milliseconds, 3),
+        )
+
+    return Measured(lambda: segmentor.train_step(batch, optim_wrapper), images, more_figures)
 
 
-def step_figures(args: argparse.Namespace, milliseconds: float) -> dict[str, object]:
-    """Where the time of a step goes, and how fast the published model's arithmetic is done.
-
-    Args:
-        args (argparse.Namespace): Has the ``step`` that was measured.
-        milliseconds (float): That it takes.
-    """
-    segmentor, optim_wrapper, batch, crop = args.step
-    if isinstance(optim_wrapper, OptimWrapperDict):
-        optim_wrapper = optim_wrapper['network']
-    seconds = StepParts(args.device).run(segmentor, batch, optim_wrapper)
-    total = sum(seconds.values())
-    operations = len(batch['source']['img']) * operations_of_step(segmentor, crop)
-    return dict(
-        shares={part: round(each / total, 3) for part, each in seconds.items()},
-        nominal_tflop=round(operations / 1e12, 2),
-        tflop_per_second=round(operations / 1e9 / milliseconds, 3),
-    )
-
-
-def measure_pseudo(config: Config, args: argparse.Namespace) -> Measured:
+def measure_pseudo(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """Pseudo-labels of a batch of whole images: network, coding, files; without their decoding."""
     (height, width), _ = sizes_of(config)
     hook = next(each for each in config.custom_hooks if each.type == 'PseudoLabelHook')
     images = torch.rand(hook.get('batch_size', 16), 3, height, width, device=args.device)
     segmentor = build_segmentor(config, args.device).eval()
-    args.folder = tempfile.TemporaryDirectory()
-    generation = PseudoLabelGeneration(args.folder.name, 0)
+    generation = PseudoLabelGeneration(folder, 0)
     generation.begin()
 
     def run() -> None:
@@ -152,10 +158,10 @@ def measure_pseudo(config: Config, args: argparse.Namespace) -> Measured:
         for number, each in enumerate(soft.cpu().numpy()):
             generation.write(config.model.targets[0], str(number), each)
 
-    return run, len(images)
+    return Measured(run, len(images))
 
 
-def measure_inference(config: Config, args: argparse.Namespace) -> Measured:
+def measure_inference(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """Prediction of a batch of whole images with the deployed head, as in validation."""
     (height, width), _ = sizes_of(config)
     size = config.val_dataloader.batch_size
@@ -168,7 +174,7 @@ def measure_inference(config: Config, args: argparse.Namespace) -> Measured:
         with torch.no_grad(), computing_in(args.precision, args.device):
             segmentor.predict(images, samples)
 
-    return run, size
+    return Measured(run, size)
 
 
 MEASURES = dict(
@@ -181,8 +187,12 @@ MEASURES = dict(
 )
 
 
-def measure(args: argparse.Namespace) -> dict[str, object]:
+def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Measure what the command line says.
+
+    Args:
+        args (argparse.Namespace): The command line.
+        folder (Path): For what is written by what is measured.
 
     Raises:
         InputError: If there is no such device, or the config has no such part.
@@ -195,8 +205,8 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     if args.what in ('style', 'select', 'pseudo') and config.model.type != 'MCLSegmentor':
         raise InputError(f'{args.config} has no {args.what}: give a config of MCL.')
     init_default_scope('mmseg')
-    run, images = MEASURES[args.what](config, args)
-    times = milliseconds(run, args.device, args.iters)
+    measured = MEASURES[args.what](config, args, folder)
+    times = milliseconds(measured.run, args.device, args.iters)
     median, p90 = np.percentile(times, (50, 90))
     figures = dict(
         what=args.what,
@@ -205,19 +215,20 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
         precision=args.precision,
         ms_median=round(median, 3),
         ms_p90=round(p90, 3),
-        images_per_second=round(1000 * images / median, 3),
+        images_per_second=round(1000 * measured.images / median, 3),
         peak_memory_mb=round(peak_memory(args.device), 1),
     )
-    if args.what == 'step':
-        figures.update(step_figures(args, median))
+    if measured.more_figures is not None:
+        figures.update(measured.more_figures(median))
     return figures
 
 
 def main() -> None:
     """Measure, and print a table and one line of JSON."""
     args = parse_args()
-    with drawn_frames() if args.what == 'loader' else nullcontext():
-        figures = measure(args)
+    frames = drawn_frames() if args.what == 'loader' else nullcontext()
+    with frames, tempfile.TemporaryDirectory() as folder:
+        figures = measure(args, Path(folder))
     table = PrettyTable(['figure', 'value'])
     table.align['value'] = 'r'
     for name, value in figures.items():
