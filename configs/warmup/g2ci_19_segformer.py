@@ -1,14 +1,6 @@
-_base_ = './g2ci_19.py'
+_base_ = ['./g2ci_19.py', '../_base_/models/mit_b5.py']
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='MixTransformer',
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segformer/'
-            'mit_b5_20220624-658746d9.pth',
-        ),
-    ),
+    backbone=dict(_delete_=True, **_base_.mit_b5),
     neck=dict(type='ConcatenationNeck'),
     decode_head=dict(in_channels=1024),
 )

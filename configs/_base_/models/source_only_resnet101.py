@@ -1,14 +1,3 @@
 # Source only: the warm-up's network and schedule with one head and no adversary
-model = dict(
-    type='SourceOnly',
-    data_preprocessor=dict(type='MultiDomainDataPreprocessor'),
-    backbone=dict(
-        type='DeepLabV2ResNet',
-        depth=101,
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101'),
-    ),
-    decode_head=dict(type='DeepLabV2Head', in_channels=2048),
-    test_cfg=dict(mode='whole'),
-)
+_base_ = './frozen_resnet101.py'
+model = dict(type='SourceOnly')
