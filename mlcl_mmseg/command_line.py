@@ -19,6 +19,10 @@ from .safe_load import use_safe_loading
 
 # variables of a config that MMSegmentation reads when it predicts
 READ_LATER = ('test_pipeline', 'tta_pipeline', 'tta_model')
+# default hooks that MMEngine has of its own; it leaves out those of them alone that are None
+HOOKS_OF_MMENGINE = (
+    *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
+)
 # what starts the processes of a launcher, and variables that it sets
 STARTERS = dict(
     pytorch=('tools/dist_train.sh or dist_test.sh', ('RANK', 'WORLD_SIZE')),
@@ -134,6 +138,10 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
         if (config.get(name) or {}).get('num_workers') == 0:
             # PyTorch takes True with workers only
             config[name].persistent_workers = False
+    hooks = config.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if hook is None]:
+        if name not in HOOKS_OF_MMENGINE:
+            del hooks[name]
     if work_dir is not None:
         config.work_dir = work_dir
     elif config.get('work_dir') is None:

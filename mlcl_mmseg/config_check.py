@@ -58,6 +58,8 @@ OTHER_SETTINGS = (
     *('warmup', 'model_wrapper_cfg', 'custom_imports', 'sync_bn', 'find_unused_parameters'),
     *('activation_checkpointing', 'efficient_conv_bn_eval', 'compile'),
 )
+# the least that a number may be, by the last key of its path
+LEAST = dict(batch_size=1, num_workers=0)
 # how near a keyword is to another, from 0 to 1, that can only be meant as that one
 NEAR = 0.82
 # how near one is that may be meant, where the other cannot be right
@@ -170,18 +172,20 @@ def check_settings(settings: Config | dict, path: str, taker: Callable) -> None:
     """Compare the settings in a dict with the parameters of the class or function that takes them.
 
     Raises:
-        InputError: If one has a wrong type, or is no parameter.
+        InputError: If one has a wrong type, is too small a number, or is no parameter.
     """
     hints, takes_any = hints_of(taker)
     for key, value in settings.items():
         if key == 'default_hooks' and isinstance(value, dict):
-            # MMEngine leaves out one that is None
+            # one that is None is left out
             value = {name: hook for name, hook in value.items() if hook is not None}
         if key in hints and not matches(value, *hints[key]):
             raise InputError(
                 f'{dotted(path, key)} is {value!r}, but {taker.__name__} takes '
                 f'{describe(hints[key][0])}: correct the config or --cfg-options.'
             )
+        if isinstance(value, int) and value < LEAST.get(key, value):
+            raise InputError(f'{dotted(path, key)} is {value}: make it {LEAST[key]} or more.')
         if key in (*hints, *TAKEN_BEFORE):
             continue
         strict = not takes_any and knows_its_keywords(taker)

@@ -171,6 +171,9 @@ def test_configs_of_mmsegmentation_pass():
         ({'val_evaluators': []}, 'val_evaluators is no setting, did you mean val_evaluator?'),
         ({'custom_hooks.0.type': 'PseudoLabels'}, "'PseudoLabels', which is unknown, did you mean"),
         ({'model.gama': 1.0}, 'model.gama is no parameter of MCLSegmentor, did you mean gamma?'),
+        ({'train_dataloader.batch_size': 0}, 'dataloader.batch_size is 0: make it 1 or more.'),
+        ({'val_dataloader.num_workers': -1}, 'num_workers is -1: make it 0 or more.'),
+        ({'custom_hooks.0.batch_size': 0}, 'custom_hooks.0.batch_size is 0: make it 1 or more.'),
         (
             {'val_evaluator.colour': 'red'},
             'val_evaluator.colour is no parameter of DomainIoUMetric, leave it out.',

@@ -53,9 +53,10 @@ class PseudoLabelGeneration:
         return str(self.folder / domain / f'{sample_name}{SUFFIX}')
 
     def begin(self) -> None:
-        """Prepare for writing; what an interrupted attempt left is removed."""
+        """Prepare for writing; what an interrupted attempt left, at any iteration, is removed."""
         if is_main_process():
-            shutil.rmtree(self.partial_folder, ignore_errors=True)
+            for partial in self.root.glob('iter_*.partial'):
+                shutil.rmtree(partial)
             self.partial_folder.mkdir(parents=True)
         barrier()
 

@@ -5,8 +5,9 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from mmengine.runner import ValLoop
+from mmengine.runner import Runner, ValLoop
 
+from mlcl_mmseg.command_line import load_config
 from mlcl_mmseg.engine.stage_files import COMPLETE, read_marker
 from mlcl_mmseg.engine.stages import rehearse, train_stages
 
@@ -25,6 +26,19 @@ def test_a_mistake_in_mcl_shows_before_the_warmup(toy_config, options):
     config = toy_config('mlcl', 4, 2, **{'custom_hooks.0.interval': 2, **options})
     with pytest.raises((ValueError, TypeError)) if options else nullcontext():
         rehearse(config)
+
+
+def test_without_any_of_our_hooks(toy_config, tmp_path):
+    """MMEngine leaves out its own alone where they are None."""
+    toy_config('warmup', 2, 1).dump(tmp_path / 'config.py')
+    names = ('data_check', 'run_record', 'resume', 'finite_loss', 'buffers', 'visualization')
+    options = {f'default_hooks.{name}': None for name in (*names, 'contact_sheet', 'timer')}
+    config = load_config(str(tmp_path / 'config.py'), options, None, 'none')
+    train_stages([config], resume=False)
+    runner = Runner.from_cfg(config)
+    kinds = {type(hook).__name__ for hook in runner.hooks}
+    assert kinds.isdisjoint({'DataCheckHook', 'RunRecordHook', 'ContactSheetHook', 'IterTimerHook'})
+    assert 'DurableCheckpointHook' in kinds
 
 
 def load(path):

@@ -5,6 +5,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import nn
 
+from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.models.backbones import pretrained
 
 
@@ -22,6 +23,11 @@ def test_strides_and_dilations_of_every_block(small_resnet):
     assert all(block.conv2.stride == (1, 1) for stage in stages for block in stage)
     for stage, dilation in zip(stages, (1, 1, 2, 4)):
         assert {block.conv2.dilation[0] for block in stage} == {dilation}
+
+
+def test_a_depth_that_there_is_not(small_resnet):
+    with pytest.raises(InputError, match=r'backbone.depth is 77, but it is one of 18, 34, 50, 101'):
+        MODELS.build({**small_resnet, 'depth': 77})
 
 
 def test_frozen_batch_norm(small_resnet):

@@ -161,6 +161,14 @@ class TestStore:
         with pytest.raises(FileNotFoundError):
             load_soft_pseudo_label(again.path('dusk', 'old'))
 
+    def test_nothing_of_an_interrupted_attempt_stays(self, tmp_path):
+        """Whatever its iteration: the interval may be another now."""
+        PseudoLabelGeneration(tmp_path, 3).begin()
+        generation = PseudoLabelGeneration(tmp_path, 2)
+        generation.begin()
+        generation.finish({})
+        assert [path.name for path in tmp_path.iterdir()] == ['iter_2']
+
     def test_what_is_damaged_is_named(self, tmp_path):
         generation = PseudoLabelGeneration(tmp_path, 0)
         generation.begin()

@@ -4,6 +4,7 @@ from mmpretrain.models import ResNet
 from mmseg.registry import MODELS
 from torch import nn
 
+from ...errors import InputError
 from .pretrained import PretrainedBackbone
 
 
@@ -19,9 +20,17 @@ class DeepLabV2ResNet(PretrainedBackbone, ResNet):
         depth (int): 101 in the paper.
         **kwargs: Those of :class:`mmpretrain.models.ResNet`. ``init_cfg=dict(type='Pretrained',
             checkpoint=...)`` takes a name (``torchvision://resnet101``) or a file.
+
+    Raises:
+        InputError: If there is no ResNet of this depth.
     """
 
     def __init__(self, depth: int = 101, **kwargs) -> None:
+        if depth not in self.arch_settings:
+            raise InputError(
+                f'model.backbone.depth is {depth}, but it is one of '
+                f'{", ".join(map(str, self.arch_settings))}.'
+            )
         super().__init__(
             depth,
             strides=(1, 2, 1, 1),
