@@ -10,7 +10,7 @@ from PIL import Image
 from mlcl_mmseg.datasets.label_spaces import label_space
 
 from ..conftest import draw_scene
-from ..tools.test_train_and_test import CONFIGS
+from ..tools.calling import CONFIGS
 
 SMALL_MLCL = CONFIGS / 'small_mlcl.py'
 

@@ -24,7 +24,7 @@ from mlcl_mmseg.deployment.predictor import Predictor
 from mlcl_mmseg.deployment.segmentor import load_segmentor
 from mlcl_mmseg.errors import InputError
 
-from ..tools.test_train_and_test import ROOT
+from ..tools.calling import ROOT
 from .conftest import SMALL_MLCL
 
 EXAMPLE = ROOT / 'docs/onnx_inference.py'

@@ -17,7 +17,7 @@ from mlcl_mmseg.deployment.segmentor import find_device, load_segmentor
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.visualization.painting import colour_of
 
-from ..tools.test_train_and_test import ROOT, call
+from ..tools.calling import ROOT, call
 from .conftest import SMALL_MLCL
 
 PREDICT = ROOT / 'tools/predict.py'

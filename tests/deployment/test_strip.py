@@ -21,7 +21,7 @@ from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.models.segmentors.multi_target import WARMUP_PARTS
 from mlcl_mmseg.safe_load import read_checkpoint
 
-from ..tools.test_train_and_test import CONFIGS, ROOT, call
+from ..tools.calling import CONFIGS, ROOT, call
 from .conftest import SMALL_MLCL
 
 STRIP = ROOT / 'tools/model_converters/strip.py'

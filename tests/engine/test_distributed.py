@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from mlcl_mmseg.report.run import by_log, read_json
 
-from .conftest import load_config
+from ..small_run import load_config
 
 FORK = multiprocessing.get_context('fork')
 BATCH = 4

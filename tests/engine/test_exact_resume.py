@@ -21,7 +21,7 @@ from mlcl_mmseg.pseudo_labels.store import PseudoLabelGeneration
 from mlcl_mmseg.report.run import by_log
 
 from ..same import assert_same
-from .conftest import load_config
+from ..small_run import load_config
 
 FORK = multiprocessing.get_context('fork')
 ITERATIONS = 6

@@ -8,7 +8,8 @@ from yapf.yapflib import yapf_api
 
 from mlcl_mmseg.engine.stages import train_stages
 from mlcl_mmseg.report.run import Run, read_run
-from tests.engine.conftest import load_config
+
+from ..small_run import load_config
 
 ROOT = Path(__file__).parents[2]
 # what must not become an element, an attribute or a request

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mlcl_mmseg.datasets.toy import write_toy_world
 
-from .test_train_and_test import ROOT, call
+from .calling import ROOT, call
 
 TOOL = ROOT / 'tools/check_data.py'
 CONFIG = ROOT / 'configs/mlcl/g2cmi.py'

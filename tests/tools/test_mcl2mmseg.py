@@ -12,7 +12,7 @@ from PIL import Image
 from mlcl_mmseg.models.losses import resize_logits
 
 from ..golden.released import image_tensor, read_case, released_checkpoint
-from .test_train_and_test import CONFIGS, ROOT, call
+from .calling import CONFIGS, ROOT, call
 
 CONVERTER = ROOT / 'tools/model_converters/mcl2mmseg.py'
 CONFIG = ROOT / 'configs/mlcl/g2ci.py'

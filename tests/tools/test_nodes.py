@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_train_and_test import CONFIGS, ROOT, best, schedule
+from .calling import CONFIGS, ROOT, best, schedule
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ from mmseg.registry import DATASETS
 
 from mlcl_mmseg.datasets.toy import write_toy_world
 
-from .test_train_and_test import ROOT, call
+from .calling import ROOT, call
 
 TOOL = ROOT / 'tools/dataset_converters/prepare.py'
 CONFIG = ROOT / 'configs/mlcl/g2ci.py'

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,25 +11,10 @@ import torch
 
 from mlcl_mmseg.errors import InputError
 
-ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / 'tests' / 'configs'
+from .calling import CONFIGS, ROOT, best, call, schedule
+
 REAL_DATA = ROOT.parent / 'shared' / 'data'
 DOMAINS = ('other_day', 'dusk', 'cityscapes')
-
-
-def call(command, data='', fails=False, **environment):
-    environment = {
-        **os.environ,
-        'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
-        'MLCL_REAL_DATA': str(data),
-        'OMP_NUM_THREADS': '1',
-        **environment,
-    }
-    command = [str(part) for part in command]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    output = done.stdout + done.stderr
-    assert (done.returncode != 0) == fails, output[-4000:]
-    return output
 
 
 def train(stage, work_dir, data, *arguments, max_iters=2, options=(), **kwargs):
@@ -43,18 +27,6 @@ def train(stage, work_dir, data, *arguments, max_iters=2, options=(), **kwargs):
         data,
         **kwargs,
     )
-
-
-def schedule(max_iters, val_interval=2):
-    return [
-        f'train_cfg.max_iters={max_iters}',
-        f'train_cfg.val_interval={val_interval}',
-        f'default_hooks.checkpoint.interval={val_interval}',
-        f'default_hooks.logger.interval={max_iters}',
-        'train_dataloader.num_workers=0',
-        'val_dataloader.num_workers=0',
-        'test_dataloader.num_workers=0',
-    ]
 
 
 # of both stages
@@ -83,11 +55,6 @@ for ((task = 0; task < SLURM_NTASKS; task++)); do
 done
 for task in "${tasks[@]}"; do wait "$task"; done
 """
-
-
-def best(work_dir):
-    (checkpoint,) = Path(work_dir).glob('best_mIoU_iter_*.pth')
-    return checkpoint
 
 
 def table(output):
