@@ -122,7 +122,7 @@ def test_other_pipelines_do_not_read_it(config, pipeline):
             prepare_here(config)
 
 
-def test_what_is_missing_is_read_from_the_data_set(config, tmp_path, caplog, monkeypatch):
+def test_what_is_missing_is_read_from_the_data_set(config, tmp_path, monkeypatch):
     prepare_here(config)
     new = tmp_path / 'cityscapes/leftImg8bit/train/aachen/aachen_000000_000001_leftImg8bit.png'
     write_image(new, random_pixels(9))
