@@ -5,13 +5,20 @@ from typing import Any
 
 import griffe
 from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Let ``math`` blocks be equations; MkDocs calls this when it has read mkdocs.yml."""
+    fence = {'name': 'math', 'class': 'math', 'format': equation}
+    config.mdx_configs['pymdownx.superfences'] = {'custom_fences': [fence]}
 
 
 def equation(source: str, *_: Any, **__: Any) -> str:
     """A ``math`` block as MathML, which browsers draw without a script.
 
     Args:
-        source (str): LaTeX; lines that end in two backslashes are rows.
+        source (str): LaTeX.
 
     Returns:
         str: One ``<math>`` element in a paragraph.
