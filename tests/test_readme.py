@@ -1,10 +1,13 @@
 """What the README shows works."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import Registry
+from mmseg import registry
 from mmseg.registry import DATASETS
 
 from mlcl_mmseg.command_line import check_setting
@@ -46,6 +49,23 @@ def test_named_files_exist():
     assert len(names) > 8
     for name in names:
         assert (ROOT / name).is_file(), name
+
+
+def test_every_type_is_in_the_configuration_reference():
+    page = (ROOT / 'docs/configuration.md').read_text()
+    listed = re.findall(r'^::: (mlcl_mmseg\.\S+)$', page, re.M)
+    registered = {
+        f'{entry.__module__}.{entry.__name__}'
+        for each in vars(registry).values()
+        if isinstance(each, Registry)
+        for entry in each.module_dict.values()
+        if entry.__module__.startswith('mlcl_mmseg.')
+    }
+    assert len(registered) > 30
+    assert registered <= set(listed), registered - set(listed)
+    for name in listed:
+        module, _, kind = name.rpartition('.')
+        assert isinstance(getattr(importlib.import_module(module), kind), type), name
 
 
 def test_every_open_decision_has_its_four_parts():
