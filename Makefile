@@ -10,13 +10,17 @@ READY := $(VENV)/.ready-$(VERSION)
 CLASSIC_PYTHON ?= python3.10
 CLASSIC := .venv-classic
 
-.PHONY: test lint unit test-thorough demo format classic test-classic clean
+.PHONY: test lint docs unit test-thorough demo format classic test-classic clean
 
-test: lint unit
+test: lint docs unit
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# site/index.html; a warning is an error
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 unit: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
@@ -43,7 +47,7 @@ $(READY): pyproject.toml constraints.txt
 		|| { echo '$(PYTHON) is older than Python 3.11: use make PYTHON=python3.11 or python3.12.'; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip -c constraints.txt
-	$(BIN)/pip install --quiet -c constraints.txt --editable '.[test]'
+	$(BIN)/pip install --quiet -c constraints.txt --editable '.[test,docs]'
 	@$(call without_libgl,$(VENV),constraints.txt)
 	touch $@
 

@@ -1,10 +1,13 @@
 """What the README shows works."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import Registry
+from mmseg import registry
 from mmseg.registry import DATASETS
 
 from mlcl_mmseg.command_line import check_setting
@@ -15,31 +18,10 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
 
 
-@pytest.mark.parametrize('stage', ['warmup', 'mlcl'])
-def test_your_own_domains(tmp_path, stage):
-    """The two Python examples together are a config of either stage."""
-    domain, setting = re.findall(r'```python\n(.*?)```', README, re.S)
-    lines = setting.splitlines()
-    # the first line is the warm-up's; MCL's stand in the comment below it
-    first = (
-        lines[:1] if stage == 'warmup' else [re.sub('^# (in .*: | +)', '', x) for x in lines[1:3]]
-    )
-    (tmp_path / f'configs/{stage}').mkdir(parents=True)
-    (tmp_path / 'configs/_base_').symlink_to(ROOT / 'configs/_base_')
-    path = tmp_path / f'configs/{stage}/own.py'
-    path.write_text('\n'.join([*first, domain, *lines[3:]]))
-    config = Config.fromfile(path)
-    assert config.model.type == dict(warmup='AdversarialWarmup', mlcl='MCLSegmentor')[stage]
-    assert config.model.targets == ['cityscapes', 'dusk']
-    assert config.val_dataloader.dataset.domains[1].label_map[3] == 0
-    assert config.train_dataloader.dataset.targets[1].type == 'FolderDomain'
-    if stage == 'mlcl':
-        assert Path(config.warmup).resolve() == tmp_path / 'configs/warmup/own.py'
-
-
 def test_every_option_of_the_table_is_a_setting():
     """What stands in for the released program's options is in the shipped configs."""
-    rows = re.findall(r'^\| (`--.*) \| (.*) \|$', README, re.M)
+    table = (ROOT / 'docs/released_program.md').read_text()
+    rows = re.findall(r'^\| (`--.*) \| (.*) \|$', table, re.M)
     released = set(re.findall(r'`--(\w+)', ' '.join(left for left, _ in rows)))
     assert released == {
         *('name', 'stage', 'src_dataset', 'tgt_dataset', 'n_class', 'img_size', 'resize', 'rcrop'),
@@ -66,8 +48,24 @@ def test_named_files_exist():
     names = re.findall(r'(?:configs|tools|docs|tests|mlcl_mmseg)/[\w/]+\.(?:py|sh|md)', README)
     assert len(names) > 8
     for name in names:
-        # the reader's own file, which test_your_own_domains writes
-        assert (ROOT / name).is_file() or Path(name).stem == 'own', name
+        assert (ROOT / name).is_file(), name
+
+
+def test_every_type_is_in_the_configuration_reference():
+    page = (ROOT / 'docs/configuration.md').read_text()
+    listed = re.findall(r'^::: (mlcl_mmseg\.\S+)$', page, re.M)
+    registered = {
+        f'{entry.__module__}.{entry.__name__}'
+        for each in vars(registry).values()
+        if isinstance(each, Registry)
+        for entry in each.module_dict.values()
+        if entry.__module__.startswith('mlcl_mmseg.')
+    }
+    assert len(registered) > 30
+    assert registered <= set(listed), registered - set(listed)
+    for name in listed:
+        module, _, kind = name.rpartition('.')
+        assert isinstance(getattr(importlib.import_module(module), kind), type), name
 
 
 def test_every_open_decision_has_its_four_parts():
@@ -80,11 +78,11 @@ def test_every_open_decision_has_its_four_parts():
 
 
 def test_full_label_resolution(tmp_path, monkeypatch):
-    """The config of docs/results.md: images at the working size, labels as they are."""
+    """The config of docs/evaluate.md: images at the working size, labels as they are."""
     write_toy_world(tmp_path / 'data', 1, (96, 64), seed=0, num_workers=1)
     monkeypatch.setenv('MLCL_DATA_ROOT', str(tmp_path / 'data'))
-    results = (ROOT / 'docs/results.md').read_text()
-    (text,) = re.findall(r"```python\n(_base_ = './g2ci.py'\n.*?)```", results, flags=re.S)
+    page = (ROOT / 'docs/evaluate.md').read_text()
+    (text,) = re.findall(r"```python\n(_base_ = './g2ci.py'\n.*?)```", page, flags=re.S)
     path = ROOT / 'configs/mlcl/g2ci.py'
     (tmp_path / 'config.py').write_text(text.replace('./g2ci.py', str(path)))
     config = Config.fromfile(tmp_path / 'config.py')
