@@ -48,6 +48,15 @@ class StepParts:
         """
         with self.timed('data'):
             inputs = segmentor.data_preprocessor(batch, True)['inputs']
+        for turn in segmentor.turns:
+            self.run_turn(segmentor, {**inputs, 'turn': turn}, optim_wrapper)
+        with self.timed('optimiser'):
+            optim_wrapper.step()
+            optim_wrapper.zero_grad()
+        return dict(self.seconds)
+
+    def run_turn(self, segmentor: nn.Module, inputs: dict, optim_wrapper: OptimWrapper) -> None:
+        """Time the forward and backward passes of one turn of a step, see :func:`train_step`."""
         with ExitStack() as patches:
             if isinstance(segmentor, mcl.MCLSegmentor):
                 self.watch(patches, segmentor.style_transfer, 'forward', 'style')
@@ -63,10 +72,6 @@ class StepParts:
         parts_before = sum(self.seconds.values()) - before - self.seconds['forward']
         self.seconds['losses'] = self.seconds.pop('forward') - parts_before
         self.backward(loss)
-        with self.timed('optimiser'):
-            optim_wrapper.step()
-            optim_wrapper.zero_grad()
-        return dict(self.seconds)
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:

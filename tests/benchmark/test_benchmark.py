@@ -27,12 +27,20 @@ class Prepared(torch.nn.Module):
         return dict(inputs=copy.copy(data))
 
 
-@pytest.mark.parametrize('kind', ['MCLSegmentor', 'AdversarialWarmup', 'SourceOnly'])
-def test_a_step_in_parts_is_the_step(build_tiny, random_batch, kind):  # noqa: F811
+@pytest.mark.parametrize(
+    ('kind', 'options'),
+    [
+        ('MCLSegmentor', {}),
+        ('MCLSegmentor', dict(backward='per_target')),
+        ('AdversarialWarmup', {}),
+        ('SourceOnly', {}),
+    ],
+)
+def test_a_step_in_parts_is_the_step(build_tiny, random_batch, kind, options):  # noqa: F811
     batch = random_batch(0 if kind == 'SourceOnly' else 2)
     weights = []
     for in_parts in (False, True):
-        model = build_tiny(kind).double().train()
+        model = build_tiny(kind, **options).double().train()
         model.data_preprocessor = Prepared()
         config = dict(optimizer=dict(type='SGD', lr=0.1))
         optim_wrapper = build_optim_wrapper(
@@ -48,6 +56,19 @@ def test_a_step_in_parts_is_the_step(build_tiny, random_batch, kind):  # noqa: F
         weights.append(model.state_dict())
     for (name, whole), parts in zip(weights[0].items(), weights[1].values()):
         torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_parts_of_a_step_hold_one_turn_at_a_time(build_tiny, random_batch):  # noqa: F811
+    """Where a step in turns fits into memory, so does the same step in parts."""
+    model = build_tiny('MCLSegmentor', backward='per_target').double().train()
+    model.data_preprocessor = Prepared()
+    optim_wrapper = build_optim_wrapper(model, dict(optimizer=dict(type='SGD', lr=0.1)))
+    parts, turns = StepParts('cpu'), []
+    loss = model.loss
+    model.loss = lambda inputs: turns.append((inputs.get('turn'), len(parts.calls))) or loss(inputs)
+    parts.run(model, random_batch(), optim_wrapper)
+    # nothing is left of the turns before
+    assert turns == [('the source', 0), ('t0', 0), ('t1', 0)]
 
 
 def test_arithmetic_of_the_published_model():
