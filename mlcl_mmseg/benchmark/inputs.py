@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..datasets.multi_domain import MultiDomainDataset
 from ..datasets.toy import write_toy_world
+from ..errors import InputError
 from ..pseudo_labels import PseudoLabelGeneration, label_grid
 
 FRAME = (2048, 1024)
@@ -20,32 +21,47 @@ NUM_FRAMES = 4
 
 
 def sizes_of(config: Config) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The working size and the crop of a config, each (H, W)."""
+    """The working size and the crop of a config, each (H, W).
+
+    Raises:
+        InputError: If its pipeline does not tell them.
+    """
     steps = {step.type: step for step in config.train_dataloader.dataset.source_pipeline}
+    for name in ('Resize', 'WeakAugmentation'):
+        if name not in steps:
+            raise InputError(
+                f'train_dataloader.dataset.source_pipeline has no {name}, which tells the size to '
+                'measure at: give a config whose pipelines are as in '
+                'configs/_base_/datasets/domains_7.py.'
+            )
     width, height = steps['Resize'].scale
     crop_width, crop_height = steps['WeakAugmentation'].crop_size
     return (height, width), (crop_height, crop_width)
 
 
 def random_batch(config: Config, crop: tuple[int, int]) -> dict:
-    """A training batch as a loader gives it, of random pixels."""
+    """A training batch as a loader gives it, of random pixels; with what the pipelines make."""
     generator = torch.Generator().manual_seed(0)
     size = config.train_dataloader.batch_size
+    made = {step.type for step in config.train_dataloader.dataset.target_pipeline}
     num_classes = config.model.decode_head.num_classes
 
     def images(*shape: int) -> Tensor:
         return torch.randint(256, (size, *shape), generator=generator, dtype=torch.uint8)
 
     def target() -> dict[str, Tensor]:
-        logits = torch.randn(size, num_classes, *label_grid(crop), generator=generator)
-        height, width = crop
-        return dict(
-            img=images(3, *crop),
-            strong_img=images(3, *crop),
-            soft_pseudo_label=(4 * logits).softmax(1),
-            strong_affine=torch.eye(3)[:2].repeat(size, 1, 1),
-            strong_cutout=torch.tensor([[0, 0, width // 4, height // 3]] * size),
-        )
+        sample = dict(img=images(3, *crop))
+        if 'LoadSoftPseudoLabel' in made:
+            logits = torch.randn(size, num_classes, *label_grid(crop), generator=generator)
+            sample.update(soft_pseudo_label=(4 * logits).softmax(1))
+        if 'StrongAugmentation' in made:
+            height, width = crop
+            sample.update(
+                strong_img=images(3, *crop),
+                strong_affine=torch.eye(3)[:2].repeat(size, 1, 1),
+                strong_cutout=torch.tensor([[0, 0, width // 4, height // 3]] * size),
+            )
+        return sample
 
     label = torch.randint(num_classes, (size, *crop), generator=generator, dtype=torch.uint8)
     targets = [target() for _ in config.model.get('targets', [])]

@@ -1,5 +1,6 @@
 """Where the time of a training step goes."""
 
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -57,14 +58,19 @@ class StepParts:
 
     def run_turn(self, segmentor: nn.Module, inputs: dict, optim_wrapper: OptimWrapper) -> None:
         """Time the forward and backward passes of one turn of a step, see :func:`train_step`."""
+        networks = [segmentor]
         with ExitStack() as patches:
             if isinstance(segmentor, mcl.MCLSegmentor):
                 self.watch(patches, segmentor.style_transfer, 'forward', 'style')
+                if segmentor.teacher is not None:
+                    networks.append(segmentor.teacher.network)
+                    self.watch(patches, segmentor.teacher.network, 'extract_feat', 'backbone')
             passes = 'extract_passes' if hasattr(segmentor, 'extract_passes') else 'extract_feat'
             self.watch(patches, segmentor, passes, 'backbone')
             for owner in (deeplabv2_head, mcl):
                 self.watch(patches, owner, 'branch_maps', 'heads')
-            for head in (each for each in segmentor.modules() if isinstance(each, DeepLabV2Head)):
+            modules = itertools.chain(*(network.modules() for network in networks))
+            for head in (each for each in modules if isinstance(each, DeepLabV2Head)):
                 self.watch(patches, head, 'logits', 'heads')
             before = sum(self.seconds.values())
             with self.timed('forward'), optim_wrapper.optim_context(segmentor):

@@ -33,9 +33,15 @@ from mlcl_mmseg.benchmark.step_parts import StepParts
 from mlcl_mmseg.command_line import add_cfg_options, end_with_sentence, load_config
 from mlcl_mmseg.datasets import StreamPosition
 from mlcl_mmseg.datasets.prepare import prepare_config
-from mlcl_mmseg.engine.precision import PRECISIONS, computing_in, use_precision
+from mlcl_mmseg.engine.precision import (
+    PRECISIONS,
+    check_precision,
+    computing_in,
+    use_precision,
+)
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration, select_pseudo_label, warp_pseudo_label
+from mlcl_mmseg.models.segmentors.teacher import Teacher
+from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration
 
 
 class Measured(NamedTuple):
@@ -81,6 +87,25 @@ def prepared_batch(config: Config, segmentor: torch.nn.Module) -> dict:
     return segmentor.data_preprocessor(random_batch(config, crop), True)['inputs']
 
 
+def hook_of(config: Config, kind: str) -> dict | None:
+    """The config of a custom hook; None if there is no such hook."""
+    return next((hook for hook in config.get('custom_hooks', []) if hook.type == kind), None)
+
+
+def check_pseudo_labels(config: Config, args: argparse.Namespace) -> dict:
+    """The config of the hook that stores pseudo-labels.
+
+    Raises:
+        InputError: If there is none.
+    """
+    hook = hook_of(config, 'PseudoLabelHook')
+    if hook is None:
+        raise InputError(
+            f'{args.config} stores no pseudo-labels: give a config of MCL with PseudoLabelHook.'
+        )
+    return hook
+
+
 def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """One complete target sample: image, both views, soft label; in this process."""
     if not args.unprepared:
@@ -90,7 +115,11 @@ def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Me
         raise InputError(f'{args.config} has no targets: give a config of the warm-up or of MCL.')
     dataset.pseudo_labels = random_pseudo_labels(config, dataset, folder)
     positions = itertools.count()
-    return Measured(lambda: dataset.domain_sample(1, StreamPosition(0, next(positions))), 1)
+    return Measured(
+        lambda: dataset.domain_sample(1, StreamPosition(0, next(positions))),
+        1,
+        lambda milliseconds: dict(prepared=not args.unprepared),
+    )
 
 
 def measure_style(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
@@ -98,29 +127,33 @@ def measure_style(config: Config, args: argparse.Namespace, folder: Path) -> Mea
     segmentor = build_segmentor(config, args.device)
     batch = prepared_batch(config, segmentor)
     image, style = batch['source']['img'], batch['targets'][0]['img']
-    return Measured(lambda: segmentor.style_transfer(image, style), len(image))
+
+    def run() -> torch.Tensor:
+        with computing_in(args.precision, args.device):
+            return segmentor.style_transfer(image, style)
+
+    return Measured(run, len(image))
 
 
 def measure_select(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """From soft to hard pseudo-labels with the geometry of the strong view, of a batch."""
-    _, crop = sizes_of(config)
-    batch = random_batch(config, crop)
-    target = {
-        name: batch['targets'][0][name].to(args.device)
-        for name in ('soft_pseudo_label', 'strong_affine', 'strong_cutout')
-    }
+    check_pseudo_labels(config, args)
+    segmentor = build_segmentor(config, args.device)
+    target = prepared_batch(config, segmentor)['targets'][0]
 
     def run() -> torch.Tensor:
-        selected = select_pseudo_label(target['soft_pseudo_label'])
-        return warp_pseudo_label(selected, target['strong_affine'], target['strong_cutout'])
+        with computing_in(args.precision, args.device):
+            return segmentor.pseudo_label(0, target)
 
-    return Measured(run, len(target['strong_affine']))
+    return Measured(run, len(target['img']))
 
 
 def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """A training step: forward, backward and update."""
     use_precision(config.optim_wrapper, args.precision)
     segmentor = build_segmentor(config, args.device).train()
+    if hook_of(config, 'TeacherHook') is not None:
+        segmentor.teacher = Teacher(segmentor)
     optim_wrapper = build_optim_wrapper(segmentor, config.optim_wrapper)
     _, crop = sizes_of(config)
     batch = random_batch(config, crop)
@@ -146,7 +179,7 @@ def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Meas
 def measure_pseudo(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """Pseudo-labels of a batch of whole images: network, coding, files; without their decoding."""
     (height, width), _ = sizes_of(config)
-    hook = next(each for each in config.custom_hooks if each.type == 'PseudoLabelHook')
+    hook = check_pseudo_labels(config, args)
     images = torch.rand(hook.get('batch_size', 16), 3, height, width, device=args.device)
     segmentor = build_segmentor(config, args.device).eval()
     generation = PseudoLabelGeneration(folder, 0)
@@ -195,13 +228,18 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         folder (Path): For what is written by what is measured.
 
     Raises:
-        InputError: If there is no such device, or the config has no such part.
+        InputError: If there is no such device or precision, or the config has no such part.
     """
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise InputError('--device cuda needs a GPU: use --device cpu.')
     if args.iters < 1:
         raise InputError(f'--iters is {args.iters}: count one call or more.')
+    if args.what == 'loader':
+        # it works on the CPU, and its precision is no choice
+        args.device, args.precision = 'cpu', 'fp32'
+    check_precision(args.precision, args.device == 'cuda')
     config = load_config(args.config, args.cfg_options, None, 'none')
+    torch.backends.cudnn.benchmark = config.get('env_cfg', {}).get('cudnn_benchmark', False)
     if args.what in ('style', 'select', 'pseudo') and config.model.type != 'MCLSegmentor':
         raise InputError(f'{args.config} has no {args.what}: give a config of MCL.')
     init_default_scope('mmseg')
