@@ -61,8 +61,9 @@ def prepare_config(
         list[Summary]: One a folder.
 
     Raises:
-        InputError: If a file cannot be read, the disk has not enough room, another process
-            prepares the same, or no pipeline of the config loads as a preparation does.
+        InputError: If a file cannot be read, the disk has not enough room, a folder cannot be
+            written, another process prepares the same, or no pipeline of the config loads as a
+            preparation does.
     """
     tasks = list(tasks_of(config, root))
     if not tasks:
@@ -73,7 +74,13 @@ def prepare_config(
     preparations = {task.preparation.folder: task.preparation for task in tasks}
     with ExitStack() as locks:
         for folder in preparations:
-            locks.enter_context(locked_folder(folder, 'choose another --out'))
+            try:
+                locks.enter_context(locked_folder(folder, 'choose another --out'))
+            except OSError as error:
+                raise InputError(
+                    f'The folder {folder} cannot be written ({error.strerror}): choose another '
+                    '--out.'
+                ) from error
         records = {
             files.manifest_path: known_records(files)
             for each in preparations.values()

@@ -44,9 +44,24 @@ def test_command_line(world, tmp_path, monkeypatch):
             assert all('prepared' in domain.get_data_info(each) for each in range(len(domain)))
 
 
-def test_what_the_user_can_mend(world, tmp_path):
+@pytest.mark.parametrize(
+    ('options', 'variables', 'messages'),
+    [
+        (['--out', 'file'], {}, ['file cannot be written', 'choose another with --out']),
+        (
+            [],
+            dict(MLCL_PREPARED_ROOT='file'),
+            ['file/GTA5/640x320 cannot be written', 'choose another --out'],
+        ),
+        (['--workers', '-1'], {}, ['--workers: -1 is no number of processes: give 0 or more']),
+    ],
+)
+def test_what_the_user_can_mend(world, tmp_path, options, variables, messages):
     (tmp_path / 'file').write_text('')
-    command = [sys.executable, TOOL, CONFIG, '--out', tmp_path / 'file']
-    output = call(command, MLCL_DATA_ROOT=str(world), fails=True)
-    assert 'file cannot be written' in output and 'choose another with --out' in output
+    in_place = {'file': str(tmp_path / 'file')}
+    options = [in_place.get(each, each) for each in options]
+    variables = {name: in_place[each] for name, each in variables.items()}
+    command = [sys.executable, TOOL, CONFIG, *options]
+    output = call(command, MLCL_DATA_ROOT=str(world), fails=True, **variables)
+    assert all(message in output for message in messages)
     assert 'Traceback' not in output

@@ -26,9 +26,18 @@ def parse_args() -> argparse.Namespace:
         '--out',
         help=f'folder of all preparations (default: {ROOT}, or "prepared" beside each data set)',
     )
-    parser.add_argument('--workers', type=int, help='processes (default: one a CPU core)')
+    parser.add_argument(
+        '--workers', type=processes, help='processes (default: one a CPU core; 0: this one)'
+    )
     add_cfg_options(parser)
     return parser.parse_args()
+
+
+def processes(text: str) -> int:
+    """An argument that is a number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text} is no number of processes: give 0 or more')
+    return int(text)
 
 
 def main() -> None:
