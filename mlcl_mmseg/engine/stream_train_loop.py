@@ -22,6 +22,9 @@ class StreamTrainLoop(IterBasedTrainLoop):
     dropout and whatever else is drawn in a step derives from the iteration. So a run that goes on
     does what it would have done.
 
+    Where there is a GPU, batches lie in pinned memory unless ``pin_memory`` of the loader's config
+    says otherwise: a copy from other memory makes the host wait for all that the device has left.
+
     Args:
         runner (Runner): The runner.
         dataloader (DataLoader | dict): Of a data set with a :class:`StreamSampler`.
@@ -45,6 +48,8 @@ class StreamTrainLoop(IterBasedTrainLoop):
         for name, number in numbers.items():
             if number < 1:
                 raise InputError(f'train_cfg.{name} is {number}: make it 1 or more.')
+        if isinstance(dataloader, dict):
+            dataloader = {'pin_memory': torch.cuda.is_available(), **dataloader}
         # IterBasedTrainLoop's own would start the loader here, at the beginning of the stream
         BaseLoop.__init__(self, runner, dataloader)
         self._max_iters = max_iters

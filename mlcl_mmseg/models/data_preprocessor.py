@@ -22,6 +22,8 @@ class MultiDomainDataPreprocessor(SegDataPreProcessor):
 
     def __init__(self, **kwargs) -> None:
         super().__init__(mean=(0, 0, 0), std=(255, 255, 255), bgr_to_rgb=True, **kwargs)
+        # MMSegmentation's takes no such argument; the host need not wait for copies to the device
+        self._non_blocking = True
 
     def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
         """Prepare a batch.
