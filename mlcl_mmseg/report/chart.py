@@ -9,7 +9,7 @@ import numpy as np
 from .markup import Markup, tag
 
 WIDTH, HEIGHT = 340, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 24
+LEFT, RIGHT, TOP, BOTTOM = 46, 16, 8, 24
 # more are averaged
 MOST_POINTS = 240
 # up to as many tell their values, and up to as many are marked
@@ -131,11 +131,15 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 
 def tick_labels(values: Sequence[float]) -> list[str]:
     """Labels with as many digits as tell them apart; 60000 is 60k, 0.00069 is 6.9e-4."""
-    if max(map(abs, values)) >= 1000:
+    largest = max(map(abs, values))
+    if largest >= 1000:
         return [f'{value / 1000:g}k' for value in values]
-    digits = next(
-        (n for n in range(2, 10) if len({f'{value:.{n}g}' for value in values}) == len(values)), 10
+    # with fewer digits than an integer has, 200 would be 2e+02
+    fewest = max(2, len(f'{largest:.0f}'))
+    enough = (
+        n for n in range(fewest, 10) if len({f'{value:.{n}g}' for value in values}) == len(values)
     )
+    digits = next(enough, 10)
     labels = [f'{value:.{digits}g}' for value in values]
     if max(map(len, labels)) > 6:
         labels = [f'{value:.{digits - 1}e}'.replace('e-0', 'e-') for value in values]

@@ -59,11 +59,19 @@ def test_ticks_ascend_and_are_told_apart(a, b):
         ([0, 20000, 40000], ['0k', '20k', '40k']),
         ([1.385, 1.386], ['1.385', '1.386']),
         ([20, 40], ['20', '40']),
+        ([0, 50, 100, 150, 200], ['0', '50', '100', '150', '200']),
+        ([99.6, 99.9], ['99.6', '99.9']),
         ([0.00069, 0.0007], ['6.9e-4', '7.0e-4']),
     ],
 )
 def test_tick_labels(values, labels):
     assert tick_labels(values) == labels
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6))
+def test_iterations_are_written_in_full(first, more):
+    labels = tick_labels(ticks(first, first + more, 4))
+    assert not any('e' in label for label in labels)
 
 
 def test_long_lines_become_means_of_neighbours():
