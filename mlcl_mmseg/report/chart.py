@@ -1,6 +1,7 @@
 """Line charts as SVG."""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -123,6 +124,9 @@ def ticks(low: float, high: float, count: int) -> list[float]:
         margin = abs(low) / 2 or 1
         return [low - margin, low + margin]
     rough = (high - low) / count
+    if rough < sys.float_info.min:
+        # too near for a power of ten between them
+        return [low, high]
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     inside = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)

@@ -2,7 +2,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlcl_mmseg.report.chart import (
@@ -43,6 +43,7 @@ def test_by_hand():
 
 
 @given(numbers, numbers)
+@example(0.0, 5e-324)
 def test_ticks_ascend_and_are_told_apart(a, b):
     low, high = min(a, b), max(a, b)
     found = ticks(low, high, 4)
