@@ -127,10 +127,13 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     if rough < sys.float_info.min:
         # too near for a power of ten between them
         return [low, high]
-    power = 10.0 ** math.floor(math.log10(rough))
+    exponent = math.floor(math.log10(rough))
+    power = 10.0**exponent
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     inside = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-    return [round(index * step, 12) for index in inside] if len(inside) > 1 else [low, high]
+    return (
+        [round(index * step, 12 - exponent) for index in inside] if len(inside) > 1 else [low, high]
+    )
 
 
 def tick_labels(values: Sequence[float]) -> list[str]:

@@ -44,6 +44,7 @@ def test_by_hand():
 
 @given(numbers, numbers)
 @example(0.0, 5e-324)
+@example(8.8e-41, 5e-39)
 def test_ticks_ascend_and_are_told_apart(a, b):
     low, high = min(a, b), max(a, b)
     found = ticks(low, high, 4)
