@@ -197,7 +197,7 @@ def test_testing_needs_the_agnostic_head_and_no_training_data(toy_config, warmup
     assert 'mIoU/dusk' in Runner.from_cfg(config).test()
     config.load_from = warmup_checkpoint
     config.experiment_name += '_warmup'
-    with pytest.raises(ValueError, match=r'no decode_head\..*one of the same stage'):
+    with pytest.raises(ValueError, match=r'no decode_head\..*one of the same backbone'):
         Runner.from_cfg(config).test()
 
 

@@ -42,6 +42,12 @@ def test_another_number_of_heads(build_tiny):
         build_tiny('MCLSegmentor', 2).load_state_dict(checkpoint, strict=False)
 
 
+def test_a_checkpoint_of_the_stage_after(build_tiny):
+    checkpoint = build_tiny('MCLSegmentor').state_dict()
+    with pytest.raises(ValueError, match='is one of MCL, but the model is its warm-up: give'):
+        build_tiny('AdversarialWarmup').load_state_dict(checkpoint, strict=False)
+
+
 def test_without_domain_heads(build_tiny):
     """A source-only checkpoint, or any file: MMEngine would go on with random heads."""
     model = build_tiny('MCLSegmentor')

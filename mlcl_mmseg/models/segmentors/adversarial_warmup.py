@@ -73,6 +73,15 @@ class AdversarialWarmup(MultiTargetSegmentor):
         self.discriminators.requires_grad_(False)
         self.self_information_maps: tuple[list[Tensor], list[Tensor]] | None = None
 
+    def _check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
+        if any(name.startswith('ensemble_head.') for name in state_dict):
+            # it has all that is needed, and another head than the one that is deployed
+            raise InputError(
+                'The checkpoint is one of MCL, but the model is its warm-up: give the config of '
+                'MCL, or the checkpoint of a warm-up.'
+            )
+        super()._check_checkpoint(state_dict)
+
     def _init_decode_head(self, decode_head: dict) -> None:
         self._init_domain_heads(decode_head)
         self.align_corners = self.decode_head.align_corners

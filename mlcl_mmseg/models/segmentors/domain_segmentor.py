@@ -104,8 +104,9 @@ class DomainSegmentor(EncoderDecoder):
                 continue
             if name not in state_dict or state_dict[name].shape != value.shape:
                 raise InputError(
-                    f'The checkpoint has no {name} of shape {tuple(value.shape)}: give '
-                    f'{type(self).__name__} one of the same stage, backbone and heads.'
+                    f'The checkpoint has no {name} of shape {tuple(value.shape)}, which '
+                    f'{type(self).__name__} needs here: give one of the same backbone and heads, '
+                    'of a stage that has them, and not stripped if it is to be trained.'
                 )
 
 
