@@ -12,13 +12,11 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist
 
-from .config_check import check_config, known_settings
+from .config_check import READ_LATER, check_config, known_settings
 from .durable_files import FULL
 from .errors import InputError, MissingFileError
 from .safe_load import use_safe_loading
 
-# variables of a config that MMSegmentation reads when it predicts
-READ_LATER = ('test_pipeline', 'tta_pipeline', 'tta_model')
 # default hooks that MMEngine has of its own; it leaves out those of them alone that are None
 HOOKS_OF_MMENGINE = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
@@ -61,17 +59,25 @@ class OptionsAction(DictAction):
         super().__call__(parser, namespace, values, option_string)
 
 
-def count(text: str) -> int:
-    """An argument that is a number from 1."""
-    if int(text) < 1:
-        raise ValueError
+def count(text: str, least: int = 1) -> int:
+    """An argument that is a number from 1, or from another least one."""
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f'{text!r} is no number from {least}')
     return int(text)
+
+
+def count_from_zero(text: str) -> int:
+    """An argument that is a number from 0."""
+    return count(text, 0)
 
 
 def size(text: str) -> tuple[int, int]:
     """An argument WIDTHxHEIGHT as two numbers."""
-    width, height = text.split('x')
-    return int(width), int(height)
+    sides = text.split('x')
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise argparse.ArgumentTypeError(f'{text!r} is no WIDTHxHEIGHT, such as 640x320')
+    width, height = map(int, sides)
+    return width, height
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -126,6 +132,11 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
         ) from error
     for key, value in options.items():
         check_setting(key, config)
+        if key.startswith('warmup.') and config.get('warmup'):
+            raise InputError(
+                f'--cfg-options: {key} changes the warm-up, which tools/train.py alone runs with '
+                f'its MCL: give {config.warmup} as the config, and the key without warmup.'
+            )
         try:
             config.merge_from_dict({key: value})
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:

@@ -60,6 +60,8 @@ OTHER_SETTINGS = (
 )
 # the least that a number may be, by the last key of its path
 LEAST = dict(batch_size=1, num_workers=0)
+# variables that MMSegmentation reads when it predicts
+READ_LATER = ('test_pipeline', 'tta_pipeline', 'tta_model')
 # how near a keyword is to another, from 0 to 1, that can only be meant as that one
 NEAR = 0.82
 # how near one is that may be meant, where the other cannot be right
@@ -104,6 +106,8 @@ def check_config(config: Config | dict) -> None:
             raise InputError(f'{key} is no setting, did you mean {near}?')
     settings = {key: value for key, value in config.items() if key in known}
     check_value(settings, '', classes)
+    for key in READ_LATER:
+        check_value(config.get(key), key, classes)
 
 
 def check_complete(config: Config | dict) -> None:

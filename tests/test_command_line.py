@@ -1,9 +1,18 @@
 """What the tools share."""
 
+import argparse
+
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from mlcl_mmseg.command_line import check_writable, end_with_sentence, load_config
+from mlcl_mmseg.command_line import (
+    check_writable,
+    count,
+    count_from_zero,
+    end_with_sentence,
+    load_config,
+    size,
+)
 from mlcl_mmseg.errors import InputError, MissingFileError
 
 
@@ -65,6 +74,32 @@ def test_without_workers_none_persists(tmp_path):
     assert load_config(str(path), {}, None, 'none').train_dataloader.persistent_workers
     options = {'train_dataloader.num_workers': 0}
     assert not load_config(str(path), options, None, 'none').train_dataloader.persistent_workers
+
+
+def test_an_option_of_the_warmup(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text('warmup = "configs/warmup/g2ci.py"')
+    with pytest.raises(InputError, match='train.py alone runs .*: give configs/warmup/g2ci.py as'):
+        load_config(str(path), {'warmup.train_cfg.max_iters': 1}, None, 'none')
+
+
+@pytest.mark.parametrize(
+    ('kind', 'text', 'message'),
+    [
+        (count, '0', "'0' is no number from 1"),
+        (count, '1.5', "'1.5' is no number from 1"),
+        (count_from_zero, '-1', "'-1' is no number from 0"),
+        (size, '640', "'640' is no WIDTHxHEIGHT, such as 640x320"),
+        (size, '640x0', "'640x0' is no WIDTHxHEIGHT"),
+    ],
+)
+def test_arguments_that_are_no_numbers(kind, text, message):
+    with pytest.raises(argparse.ArgumentTypeError, match=message):
+        kind(text)
+
+
+def test_arguments_that_are_numbers():
+    assert (count('1'), count_from_zero('0'), size('640x320')) == (1, 0, (640, 320))
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

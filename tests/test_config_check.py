@@ -170,6 +170,11 @@ def test_configs_of_mmsegmentation_pass():
         ({'train_dataloder': {}}, 'train_dataloder is no setting, did you mean train_dataloader?'),
         ({'val_evaluators': []}, 'val_evaluators is no setting, did you mean val_evaluator?'),
         ({'custom_hooks.0.type': 'PseudoLabels'}, "'PseudoLabels', which is unknown, did you mean"),
+        (
+            {'test_pipeline.2.scal': 1},
+            'test_pipeline.2.scal is no parameter of Resize, did you mean scale?',
+        ),
+        ({'test_pipeline.0.type': 'LoadImageFromFle'}, 'did you mean LoadImageFromFile?'),
         ({'model.gama': 1.0}, 'model.gama is no parameter of MCLSegmentor, did you mean gamma?'),
         ({'train_dataloader.batch_size': 0}, 'dataloader.batch_size is 0: make it 1 or more.'),
         ({'val_dataloader.num_workers': -1}, 'num_workers is -1: make it 0 or more.'),

@@ -20,9 +20,13 @@ from mlcl_mmseg.errors import InputError
 
 def share(text: str) -> float:
     """An argument from 0 to 1."""
-    if not 0 <= float(text) <= 1:
-        raise ValueError
-    return float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no number from 0 to 1')
+    return value
 
 
 def parse_args() -> argparse.Namespace:
@@ -90,7 +94,8 @@ def main() -> None:
     options = dict(batch_size=args.batch_size, overwrite=args.overwrite)
     if video is None:
         predict_images(predictor, images, args.out, style, **options)
-        print(f'{args.out}: {", ".join(style.kinds)} of {len(images)} images.')
+        images_told = '1 image' if len(images) == 1 else f'{len(images)} images'
+        print(f'{args.out}: {", ".join(style.kinds)} of {images_told}.')
         return
     frames = predict_video(predictor, video, args.out, style, frames=args.frames, **options)
     of_all = f' of {video.length}' if video.length > frames else ''
