@@ -47,7 +47,8 @@ def find_images(sources: Sequence[str]) -> dict[str, Path]:
         name = os.path.splitext(os.path.relpath(file, root))[0]
         if images.setdefault(name, file) != file:
             raise InputError(
-                f'{images[name]} and {file} would get the same name: predict them one by one.'
+                f'{images[name]} and {file} would get the same name: rename one, or '
+                'predict it into another --out.'
             )
     return images
 

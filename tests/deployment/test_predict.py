@@ -210,7 +210,7 @@ def test_names(images, sources, names):
     ('content', 'message'),
     [
         ({}, 'is no image, no folder with images and no pattern'),
-        ({'a.png': b'', 'a.jpg': b''}, r'a\.jpg and .*a\.png would get the same name'),
+        ({'a.png': b'', 'a.jpg': b''}, r'a\.jpg and .*a\.png would get the same name: rename'),
         ({'a.png': b'no image'}, r'a\.png cannot be read \(no image in a known format\)'),
         ({'a.png': 'I;16'}, r'a\.png has mode I;16, but images are read with 8 bits'),
     ],
