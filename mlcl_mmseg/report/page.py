@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmseg.utils import register_all_modules
 
+from ..durable_files import write_durably
 from .class_figures import class_tables, confusion_matrices
 from .curves import training_curves, validation_curves
 from .groups import group_runs
@@ -54,9 +55,8 @@ def write_report(folders: Sequence[str | Path], path: str | Path, num_images: in
         pseudo_label_quality(groups),
         environments(groups),
     ]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(', '.join(group.name for group in groups), sections))
+    text = page(', '.join(group.name for group in groups), sections)
+    write_durably(path, text.encode(), 'start again')
 
 
 def page(title: str, sections: Sequence[Markup]) -> str:

@@ -19,6 +19,11 @@ FOREIGN = 'document.querySelectorAll(\'script, [onerror], img:not([src^="data:"]
 # whole tables scroll within the page, which itself does not
 WIDTH = 'document.documentElement.scrollWidth'
 
+# short names of runs that were put letter below letter
+BROKEN_NAMES = (
+    "[...document.querySelectorAll('td .name')].filter(each => each.offsetHeight > 40).length"
+)
+
 
 @pytest.fixture(scope='module')
 def real_page(trained, tmp_path_factory):
@@ -62,6 +67,7 @@ def test_in_a_browser(real_page, tmp_path):
         for width, dark in ((390, False), (390, True), (1280, False)):
             browser.open(real_page, width, dark)
             assert browser.evaluate(WIDTH) <= width
+            assert browser.evaluate(BROKEN_NAMES) == 0
             # every chart and picture is drawn
             assert browser.evaluate("document.querySelectorAll('svg').length") > 10
             assert browser.evaluate(
@@ -124,6 +130,14 @@ def test_the_tool(tmp_path, monkeypatch, capsys):
     end_with_sentence(report.main)
     assert f'{page} shows the runs' in capsys.readouterr().out
     assert '<h2>Confusion matrices</h2>' in page.read_text()
+    for out, message in (
+        (tmp_path, 'is a folder: give the page, an .html file'),
+        (page / 'below/a.html', 'below cannot be written .*: choose another with --out'),
+    ):
+        arguments[3] = str(out)
+        with pytest.raises(SystemExit, match=message):
+            end_with_sentence(report.main)
+    arguments[3] = str(page)
     arguments[1] = str(tmp_path)
     with pytest.raises(SystemExit, match='holds no config: give the work dir of a run.'):
         end_with_sentence(report.main)

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mlcl_mmseg.command_line import end_with_sentence
+from mlcl_mmseg.command_line import check_writable, count_from_zero, end_with_sentence
+from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.report.page import write_report
 
 
@@ -16,7 +17,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, required=True, help='the page, an .html file')
     parser.add_argument(
         '--images',
-        type=int,
+        type=count_from_zero,
         default=2,
         help='how many of the best and of the worst images of each domain (default: 2)',
     )
@@ -26,6 +27,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write the page of what the command line names."""
     args = parse_args()
+    if args.out.is_dir():
+        raise InputError(f'--out {args.out} is a folder: give the page, an .html file.')
+    check_writable(str(args.out.parent), '--out')
     write_report(args.work_dirs, args.out, args.images)
     print(f'{args.out} shows the runs: open it in a browser.')
 
