@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .run import Run, read_json
+from .run import Run, read_settings
 
 # of the style sheet; after as many groups they come again
 COLOURS = 8
@@ -126,7 +126,7 @@ def key_of(run: Run) -> str:
         started = Path(origin).parent / 'started.json'
         if started.is_file():
             # weights of other seeds differ, too
-            settings['load_from'] = without_seed(read_json(started)['settings'])
+            settings['load_from'] = without_seed(read_settings(started))
         else:
             settings.setdefault('load_from', origin)
     return json.dumps(settings, sort_keys=True)

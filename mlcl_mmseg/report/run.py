@@ -93,6 +93,7 @@ def read_run(folder: str | Path, name: str) -> Run:
 
     Raises:
         MissingFileError: If the folder is none of a run, or nothing has been logged yet.
+        InputError: If what it left is damaged.
     """
     folder = Path(folder)
     path = config_file(folder)
@@ -113,15 +114,46 @@ def read_run(folder: str | Path, name: str) -> Run:
     return Run(
         folder=folder,
         name=name,
-        config=Config.fromfile(path),
+        config=read_config(path),
         config_text=path.read_text(),
-        settings=read_json(started)['settings'],
+        settings=read_settings(started),
         is_complete=(folder / 'complete.json').is_file(),
         scalars=training_scalars(lines),
         validations=validations_of(lines),
         records=records,
         environment=read_json(environments[-1]) if environments else {},
     )
+
+
+def read_config(path: Path) -> Config:
+    """The config of a training.
+
+    Raises:
+        InputError: If it is none.
+    """
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:
+        # whatever the Python of a config may raise
+        raise InputError(
+            f'The config {path} cannot be read ({type(error).__name__}: {error}): restore or '
+            'remove it.'
+        ) from error
+    if 'model' not in config or 'train_dataloader' not in config:
+        raise InputError(f'{path} is no config of a training: move it out of the work dir.')
+    return config
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What decides the outcome of a run, of its ``started.json``.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    started = read_json(path)
+    if not isinstance(started, dict) or 'settings' not in started:
+        raise InputError(f'{path} is damaged (it has no settings): leave this run out.')
+    return started['settings']
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -161,14 +193,23 @@ def iteration_of(path: Path) -> int:
 
 
 def read_lines(folder: Path) -> list[dict[str, Any]]:
-    """All that a run has logged, MMEngine's ``<time>/vis_data/scalars.json``, in that order."""
-    return [
-        json.loads(line)
-        for path in by_log(folder, 'vis_data/scalars.json')
-        for line in path.read_text().splitlines()
-        # a run that was killed may leave half a line
-        if line.endswith('}')
-    ]
+    """All that a run has logged, MMEngine's ``<time>/vis_data/scalars.json``, in that order.
+
+    Raises:
+        InputError: If a whole line is damaged.
+    """
+    lines = []
+    for path in by_log(folder, 'vis_data/scalars.json'):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            # a run that was killed may leave half a line
+            if line.endswith('}'):
+                try:
+                    lines.append(json.loads(line))
+                except ValueError as error:
+                    raise InputError(
+                        f'{path} is damaged in line {number} ({error}): remove the line.'
+                    ) from error
+    return lines
 
 
 def validations_of(lines: list[dict[str, Any]]) -> dict[int, dict[str, float]]:

@@ -65,6 +65,35 @@ def test_what_is_no_run(tmp_path):
             read_run(tmp_path / 'run', 'run')
 
 
+@pytest.mark.parametrize(
+    ('file', 'content', 'message'),
+    [
+        (
+            'started.json',
+            '{}',
+            r'started\.json is damaged \(it has no settings\): leave this run out',
+        ),
+        ('g2ci.py', 'a = (', r'g2ci\.py cannot be read \(.*\): restore or remove it'),
+        (
+            'g2ci.py',
+            '_base_ = "./gone.py"',
+            r'g2ci\.py cannot be read \(.*gone\.py.*\): restore or',
+        ),
+        ('g2ci.py', 'a = 1', r'g2ci\.py is no config of a training: move it out of the work dir'),
+        (
+            '20260101_000000/vis_data/scalars.json',
+            '{"loss": 1.0, "step": 1}\n{"loss": }\n',
+            r'scalars\.json is damaged in line 2 \(.*\): remove the line',
+        ),
+    ],
+)
+def test_what_is_damaged_is_named(tmp_path, file, content, message):
+    run = leave_run(tmp_path / 'run')
+    (run.folder / file).write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_run(run.folder, 'run')
+
+
 def test_names_are_as_short_as_they_can_be(tmp_path):
     paths = [tmp_path / name for name in ('a/warmup', 'b/warmup', 'b', 'c/b/d')]
     assert short_names(paths) == ['a/warmup', 'b/warmup', 'b', 'd']
