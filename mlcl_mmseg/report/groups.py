@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,12 @@ class Group:
             return names[0]
         # of strings, not of paths
         head = os.path.commonprefix(names)  # noqa: RUF071
+        if any(name[len(head) :][:1].isalpha() for name in names):
+            # not within a word
+            head = re.sub(r'[^\W\d_]+$', '', head)
         rests = [name[len(head) :] for name in names]
         tail = os.path.commonprefix([rest[::-1] for rest in rests])[::-1]  # noqa: RUF071
+        tail = ''.join(tail.partition('/')[1:])
         parts = [rest[: len(rest) - len(tail)] for rest in rests]
         shown = parts if len(parts) <= 3 else [*parts[:2], '…']
         return f'{head}{{{",".join(shown)}}}{tail}'
@@ -85,7 +90,7 @@ class Group:
         return ', '.join(dict.fromkeys(str(read(run)) for run in self.runs))
 
     def curve(self, read: Callable[[Run], dict[int, float]]) -> tuple[dict, dict]:
-        """Means and deviations by iteration, where all runs have values.
+        """Means and deviations by iteration, where all runs that have any have values.
 
         Args:
             read (Callable): A run's values by iteration.
@@ -93,12 +98,15 @@ class Group:
         Returns:
             tuple[dict, dict]: Means; deviations, empty for one run.
         """
-        curves = [read(run) for run in self.runs]
+        # a run that has just begun hides nothing of the others
+        curves = [curve for curve in map(read, self.runs) if curve]
+        if not curves:
+            return {}, {}
         steps = sorted(set.intersection(*map(set, curves)))
         figures = {step: figure(curve[step] for curve in curves) for step in steps}
         means = {step: each.mean for step, each in figures.items()}
         spread = {step: each.deviation or 0.0 for step, each in figures.items()}
-        return means, spread if len(self.runs) > 1 else {}
+        return means, spread if len(curves) > 1 else {}
 
 
 def leader(groups: Sequence[Group]) -> Group | None:

@@ -149,6 +149,34 @@ def test_colours_come_again(tmp_path):
     assert all(f'.colour-{colour} ' in style for colour in colours)
 
 
+def test_a_seed_that_has_just_begun_hides_nothing(tmp_path):
+    runs = [leave_run(tmp_path / f'seed{seed}', seed) for seed in range(2)]
+    new = leave_run(tmp_path / 'seed2', 2, figures={})
+    (group,) = group_runs([*runs, new])
+    means, spread = group.curve(lambda run: {k: row['idd'] for k, row in run.validations.items()})
+    assert means == {1000: 50.0, 2000: 60.0}
+    assert spread == {1000: 0.0, 2000: 0.0}
+    (alone,) = group_runs([new])
+    assert alone.curve(lambda run: run.validations) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ('names', 'shown'),
+    [
+        (('seed_0/mlcl', 'seed_1/mlcl'), 'seed_{0,1}/mlcl'),
+        (('mlcl', 'mlcl_1'), 'mlcl{,_1}'),
+        (('full', 'novel'), '{full,novel}'),
+        (('runs/first', 'runs/fifth'), 'runs/{first,fifth}'),
+    ],
+)
+def test_names_of_groups_are_cut_between_words(tmp_path, names, shown):
+    runs = [leave_run(tmp_path / f'seed{seed}', seed) for seed in range(2)]
+    for run, name in zip(runs, names):
+        run.name = name
+    (group,) = group_runs(runs)
+    assert group.name == shown
+
+
 def test_many_seeds_have_a_short_name(tmp_path):
     runs = [leave_run(tmp_path / f'seed{seed}/mlcl', seed) for seed in range(4)]
     for run in runs:

@@ -7,7 +7,6 @@ import matplotlib
 
 matplotlib.use('Agg')
 from matplotlib import pyplot
-from mmengine.config import Config
 from prettytable import PrettyTable
 
 from mlcl_mmseg.command_line import end_with_sentence
@@ -19,7 +18,7 @@ from mlcl_mmseg.released.published import (
     published_results,
     setting_of,
 )
-from mlcl_mmseg.report.run import config_file, read_lines, validations_of
+from mlcl_mmseg.report.run import config_file, read_config, read_lines, validations_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -73,7 +72,7 @@ def draw(
 def main() -> None:
     """Compare what the command line names."""
     args = parse_args()
-    config = Config.fromfile(config_file(args.work_dir))
+    config = read_config(config_file(args.work_dir))
     setting = args.setting or setting_of(config)
     published = published_curve(setting)
     targets = published_results()[setting]['targets']
