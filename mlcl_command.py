@@ -51,9 +51,9 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ['--help']
     tools = find_tools()
     if name in ('-h', '--help'):
-        print('usage: mlcl TOOL [arguments of the tool, or --help]\n')
-        for each, tool in tools.items():
-            print(f'{each:{max(map(len, tools))}}  {summary(tool)}')
+        width = max(map(len, tools))
+        lines = [f'{each:{width}}  {summary(tool)}' for each, tool in tools.items()]
+        print('\n'.join(['usage: mlcl TOOL [arguments of the tool, or --help]', '', *lines]))
     elif name in tools:
         run(name, tools[name], arguments)
     else:
