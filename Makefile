@@ -10,7 +10,7 @@ READY := $(VENV)/.ready-$(VERSION)
 CLASSIC_PYTHON ?= python3.10
 CLASSIC := .venv-classic
 
-.PHONY: test lint docs unit test-thorough demo format classic test-classic clean
+.PHONY: test lint docs unit test-thorough demo format package classic test-classic clean
 
 test: lint docs unit
 
@@ -36,6 +36,11 @@ demo: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# a wheel and the sources to dist/
+package: $(READY)
+	rm -rf dist
+	$(BIN)/python -m hatchling build
 
 # a machine without a display may lack libGL, which opencv-python needs and the other does not
 without_libgl = $(1)/bin/python -c 'import cv2' 2>/dev/null || { \

@@ -5,6 +5,7 @@ MMSegmentation: ``custom_imports = dict(imports=['mlcl_mmseg'])``.
 """
 
 from . import datasets, engine, evaluation, models
+from .shipped import CONFIGS
 
 __version__ = '0.1.0'
-__all__ = ['datasets', 'engine', 'evaluation', 'models']
+__all__ = ['CONFIGS', 'datasets', 'engine', 'evaluation', 'models']

@@ -16,6 +16,7 @@ from .config_check import READ_LATER, check_config, known_settings
 from .durable_files import FULL
 from .errors import InputError, MissingFileError
 from .safe_load import use_safe_loading
+from .shipped import CONFIGS
 
 # default hooks that MMEngine has of its own; it leaves out those of them alone that are None
 HOOKS_OF_MMENGINE = (
@@ -100,13 +101,38 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
+def find_config(path: str) -> str:
+    """A config file: the one of this path or, if there is none, the shipped one; says so then.
+
+    Args:
+        path (str): The user's own file, or a shipped one such as configs/mlcl/g2ci.py, from any
+            folder.
+
+    Returns:
+        str: A file that is there.
+
+    Raises:
+        MissingFileError: If there is neither.
+    """
+    if Path(path).is_file():
+        return path
+    shipped = (CONFIGS.parent / path).resolve()
+    if not (shipped.is_relative_to(CONFIGS) and shipped.is_file()):
+        raise MissingFileError(
+            f'The config {path} does not exist: give a file of your own or one of {CONFIGS}.'
+        )
+    # standard output may become a file
+    print(f'{path} is not in this folder: {shipped} is taken.', file=sys.stderr)
+    return str(shipped)
+
+
 def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -> Config:
     """Read a config, override settings of it, check them and choose the work dir.
 
     From then on, checkpoints are read safely.
 
     Args:
-        path (str): The config file.
+        path (str): The config file, for :func:`find_config`.
         options (dict): ``{dotted key: value}``.
         work_dir (str, optional): Folder for logs and checkpoints. By default the config's, or
             work_dirs/<folder of the config>/<name of the config>.
@@ -121,8 +147,7 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
         MissingFileError: If the config is not there.
     """
     use_safe_loading()
-    if not Path(path).is_file():
-        raise MissingFileError(f'The config {path} does not exist: give a file of configs/.')
+    path = find_config(path)
     try:
         config = Config.fromfile(path)
     except Exception as error:

@@ -10,10 +10,12 @@ from mlcl_mmseg.command_line import (
     count,
     count_from_zero,
     end_with_sentence,
+    find_config,
     load_config,
     size,
 )
 from mlcl_mmseg.errors import InputError, MissingFileError
+from mlcl_mmseg.shipped import CONFIGS
 
 
 class Damaged(Dataset):
@@ -109,3 +111,30 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     for folder in ('file', 'file/below'):
         with pytest.raises(InputError, match=f'{folder} cannot be written .*: choose .* --out'):
             check_writable(str(tmp_path / folder), '--out')
+
+
+def test_shipped_configs_in_any_folder(tmp_path, monkeypatch, capsys):
+    """The user's own file of that name comes first."""
+    monkeypatch.chdir(tmp_path)
+    shipped = CONFIGS / 'demo/mlcl.py'
+    assert find_config('configs/demo/mlcl.py') == str(shipped)
+    said = capsys.readouterr()
+    assert said.err == f'configs/demo/mlcl.py is not in this folder: {shipped} is taken.\n'
+    assert said.out == ''
+    assert load_config('configs/demo/mlcl.py', {}, None, 'none').work_dir == 'work_dirs/demo/mlcl'
+    own = tmp_path / 'configs/demo/mlcl.py'
+    own.parent.mkdir(parents=True)
+    own.touch()
+    capsys.readouterr()
+    assert find_config('configs/demo/mlcl.py') == 'configs/demo/mlcl.py'
+    assert find_config(str(own)) == str(own)
+    assert capsys.readouterr().err == ''
+
+
+@pytest.mark.parametrize(
+    'path', ['configs/demo/none.py', 'configs/demo', 'tools/train.py', 'configs/../tools/train.py']
+)
+def test_only_configs_are_shipped_configs(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingFileError, match=f'The config {path} does not exist: give'):
+        find_config(path)

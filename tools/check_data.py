@@ -1,4 +1,4 @@
-"""Check every file that a config would read: python tools/check_data.py CONFIG."""
+"""Check every file that a config would read: mlcl check_data CONFIG."""
 
 import argparse
 import dataclasses

@@ -22,11 +22,11 @@ from mlcl_mmseg.command_line import end_with_sentence
 from mlcl_mmseg.datasets.toy import MARKER, write_toy_world
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.report.page import write_report
+from mlcl_mmseg.shipped import CONFIGS, TOOLS
 from mlcl_mmseg.visualization.cells import CellPainter, cell_size
 from mlcl_mmseg.visualization.contact_sheet import Section, contact_sheet
 
-TOOLS = Path(__file__).resolve().parent
-CONFIGS = TOOLS.parent / 'configs' / 'demo'
+DEMO = CONFIGS / 'demo'
 STAGES = ('source_only', 'warmup', 'mlcl')
 IMAGES, VALIDATION_IMAGES, SIZE = 160, 40, (256, 128)
 
@@ -42,12 +42,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def run_tool(tool: str, config: str, *arguments: str | Path) -> None:
-    """Run one of the tools beside this one; its output is shown.
+    """Run another tool; its output is shown.
 
     Raises:
         SystemExit: If it fails.
     """
-    command = [sys.executable, TOOLS / tool, CONFIGS / f'{config}.py', *arguments]
+    command = [sys.executable, TOOLS / tool, DEMO / f'{config}.py', *arguments]
     done = subprocess.run([str(part) for part in command])
     if done.returncode:
         sys.exit(f'The demo ends here: {tool} of {config} failed, see above.')
@@ -105,7 +105,7 @@ def table(stages: dict[str, dict[str, float]]) -> str:
 def picture(work_dir: Path) -> np.ndarray:
     """Per domain the first validation image, each stage's prediction and the truth."""
     register_all_modules()
-    config = Config.fromfile(CONFIGS / 'mlcl.py')
+    config = Config.fromfile(DEMO / 'mlcl.py')
     validation = DATASETS.build(config.test_dataloader.dataset)
     classes, palette = validation.metainfo['classes'], validation.metainfo['palette']
     paint = CellPainter(palette, cell_size(config.working_size[::-1]))

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Test with several processes, one a GPU:
-#   tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of test.py]
+# Test with several processes, one a GPU: mlcl dist_test CONFIG CHECKPOINT GPUS [arguments of test]
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT.
 set -euo pipefail
 

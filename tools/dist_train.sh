@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train with several processes, one a GPU: tools/dist_train.sh CONFIG GPUS [arguments of train.py]
+# Train with several processes, one a GPU: mlcl dist_train CONFIG GPUS [arguments of train]
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT.
 set -euo pipefail
 

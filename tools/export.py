@@ -1,4 +1,4 @@
-"""Export the deployed network: python tools/export.py CONFIG CHECKPOINT --format onnx --out FILE.
+"""Export the deployed network: mlcl export CONFIG CHECKPOINT --format onnx --out FILE.
 
 The file takes images (B, 3, H, W) float32, RGB from 0 to 1, of any batch and size, and gives logits
 (B, C, H, W), or classes (B, H, W) with --output index. It is compared with PyTorch before it is

@@ -1,4 +1,4 @@
-"""Predict images or a video: python tools/predict.py CONFIG CHECKPOINT INPUT --out DIR."""
+"""Predict images or a video: mlcl predict CONFIG CHECKPOINT INPUT --out DIR."""
 
 import argparse
 from pathlib import Path

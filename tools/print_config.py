@@ -1,7 +1,4 @@
-"""Show what a config comes to, or where a setting of it comes from.
-
-python tools/print_config.py CONFIG [--where KEY]
-"""
+"""Show what a config comes to, or where a setting comes from: mlcl print_config CONFIG."""
 
 import argparse
 import os
@@ -93,7 +90,7 @@ def main() -> None:
     if args.where is None:
         print(config.pretty_text)
     else:
-        print(explain(config, args.config, args.where, args.cfg_options))
+        print(explain(config, config.filename, args.where, args.cfg_options))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Test a segmentor per domain and class: python tools/test.py CONFIG CHECKPOINT."""
+"""Test a segmentor per domain and class: mlcl test CONFIG CHECKPOINT."""
 
 import argparse
 

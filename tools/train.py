@@ -1,4 +1,4 @@
-"""Train a segmentor, its warm-up first if need be: python tools/train.py CONFIG."""
+"""Train a segmentor, its warm-up first if need be: mlcl train CONFIG."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Measure what a config costs: python tools/analysis_tools/benchmark.py step --config CONFIG.
+"""Measure what a config costs: mlcl benchmark step --config CONFIG.
 
 Needs no data set. Prints a table and, as the last line, the same figures as JSON.
 """

@@ -1,4 +1,4 @@
-"""See what training sees: python tools/analysis_tools/browse_dataset.py CONFIG --out DIR.
+"""See what training sees: mlcl browse_dataset CONFIG --out DIR.
 
 One contact sheet for each batch, from the first on. MCL's pseudo-labels are those in a work dir, or
 those that a checkpoint gives: of the command line, of load_from, or of the complete warm-up.

@@ -1,4 +1,4 @@
-"""Compare a run's validations with the authors': compare_published.py WORK_DIR."""
+"""Compare a run's validations with the authors': mlcl compare_published WORK_DIR."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Show runs on one page that needs nothing else: report.py WORK_DIR [WORK_DIR ...] --out FILE."""
+"""Show runs on one page that needs nothing else: mlcl report WORK_DIR [WORK_DIR ...] --out FILE."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Resize what a config reads once, for trainings to come: prepare.py CONFIG.
+"""Resize what a config reads once, for trainings to come: mlcl prepare CONFIG.
 
 Images, and labels where they are read, are kept as they are after the pipelines' Resize. Trainings
 and tests read them from there, whenever a preparation is there. An interrupted run goes on where it

@@ -1,4 +1,4 @@
-"""Convert a released checkpoint: python tools/model_converters/mcl2mmseg.py SRC DST --config C."""
+"""Convert a released checkpoint: mlcl mcl2mmseg SRC DST --config C."""
 
 import argparse
 import io

@@ -1,4 +1,4 @@
-"""Keep what deployment needs of a checkpoint: python tools/model_converters/strip.py SRC DST."""
+"""Keep what deployment needs of a checkpoint: mlcl strip SRC DST."""
 
 import argparse
 import io

@@ -1,0 +1,62 @@
+"""The command mlcl: runs a tool by its name.
+
+A module beside the package: to import the package takes seconds, to list the tools should not.
+"""
+
+import ast
+import difflib
+import os
+import runpy
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+# found, not imported
+PACKAGE = Path(find_spec('mlcl_mmseg').origin).parent
+TOOLS = runpy.run_path(str(PACKAGE / 'shipped.py'))['TOOLS']
+
+
+def find_tools() -> dict[str, Path]:
+    """All tools by their names, in alphabetical order."""
+    found = [path for path in TOOLS.rglob('*') if path.suffix in ('.py', '.sh')]
+    return {path.stem: path for path in sorted(found, key=lambda path: path.stem)}
+
+
+def summary(tool: Path) -> str:
+    """The first line of a tool's docstring, or of the comment below ``#!`` in a shell script."""
+    text = tool.read_text(encoding='utf-8')
+    if tool.suffix == '.sh':
+        return text.splitlines()[1].removeprefix('# ')
+    return ast.get_docstring(ast.parse(text)).splitlines()[0]
+
+
+def run(name: str, tool: Path, arguments: list[str]) -> None:
+    """Run a tool in this process, as if Python or bash had been started with it."""
+    if tool.suffix == '.sh':
+        # the scripts start "python", which is to be this one
+        path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}'
+        os.execvpe('bash', ['bash', str(tool), *arguments], {**os.environ, 'PATH': path})
+    # not runpy.run_path: usage lines would name the file
+    sys.argv = [f'mlcl {name}', *arguments]
+    module = sys.modules['__main__'] = ModuleType('__main__')
+    # where processes that are spawned find what is pickled
+    module.__file__ = str(tool)
+    SourceFileLoader('__main__', str(tool)).exec_module(module)
+
+
+def main() -> None:
+    """Run the tool that the command line names, or list all."""
+    name, *arguments = sys.argv[1:] or ['--help']
+    tools = find_tools()
+    if name in ('-h', '--help'):
+        width = max(map(len, tools))
+        lines = [f'{each:{width}}  {summary(tool)}' for each, tool in tools.items()]
+        print('\n'.join(['usage: mlcl TOOL [arguments of the tool, or --help]', '', *lines]))
+    elif name in tools:
+        run(name, tools[name], arguments)
+    else:
+        known = difflib.get_close_matches(name, tools, n=1)
+        hint = f', did you mean {known[0]}?' if known else ': mlcl --help lists them.'
+        sys.exit(f'There is no tool {name}{hint}')
