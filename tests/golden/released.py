@@ -48,8 +48,13 @@ def released_checkpoint(keys: str) -> dict:
         listed['class']: dict(model_state=OrderedDict(state)),
         'FCDiscriminator': dict(model_state=OrderedDict(weight=torch.zeros(1))),
         'iter': 56000,
-        'best_iou': np.float64(73.26),
+        'best_iou': stored_number(73.26),
     }
+
+
+def stored_number(value: float) -> float:
+    """A number as in released checkpoints: NumPy's, which PyTorch 2.1 does not read safely."""
+    return np.float64(value) if hasattr(torch.serialization, 'safe_globals') else value
 
 
 def read_case(name: str) -> tuple[dict[str, np.ndarray], dict]:
