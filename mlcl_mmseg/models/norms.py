@@ -27,8 +27,25 @@ class GlobalBatchNorm(nn.BatchNorm2d):
         variance = distributed.all_reduce(centred.square().mean((0, 2, 3))) / world_size
         with torch.no_grad():
             count = inputs.numel() // inputs.shape[1] * world_size
-            self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
+            self.keep_statistics(mean, variance * (count / (count - 1)))
+        scale = torch.rsqrt(variance + self.eps)
+        if not self.affine:
+            return (centred * scale[:, None, None]).to(kind)
+        scale = self.weight * scale
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(kind)
+
+    def keep_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        """Let the running statistics follow those of a batch, (C,) each, if there are some."""
+        if (
+            self.num_batches_tracked is None
+            or self.running_mean is None
+            or self.running_var is None
+        ):
+            return
+        self.num_batches_tracked.add_(1)
+        # without a momentum, PyTorch takes the mean over all batches
+        momentum = self.momentum
+        if momentum is None:
+            momentum = 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance, momentum)
