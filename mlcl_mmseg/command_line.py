@@ -5,7 +5,7 @@ import difflib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -52,7 +52,13 @@ def end_with_sentence(main: Callable[[], None]) -> None:
 class OptionsAction(DictAction):
     """KEY=VALUE pairs; what is none is named."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str],
+        option_string: str | None = None,
+    ) -> None:
         """Read the pairs."""
         for value in values:
             if '=' not in value:

@@ -51,7 +51,7 @@ def print_table(report: DataReport) -> None:
     table.align = 'r'
     for domain in report.domains:
         labels = ['-', '-']
-        if domain.class_pixels:
+        if domain.ignored is not None:
             labels = [f'{sum(domain.class_pixels.values()):,}', f'{100 * domain.ignored:.2f}']
         missing = len(domain.missing_labels)
         table.add_row([domain.name, domain.num_images, size(domain), missing, *labels])

@@ -68,8 +68,8 @@ def train(work_dir: Path, seed: int, options: Sequence[str] = ()) -> float:
     options = [f'randomness.seed={seed}', *options]
     warmup_options = [f'warmup.{option}' for option in options]
     for stage, extra in (('source_only', []), ('mlcl', warmup_options)):
-        arguments = ['--work-dir', work_dir / stage, '--cfg-options', *options, *extra]
-        run_tool('train.py', stage, *arguments)
+        changes = ['--cfg-options', *options, *extra]
+        run_tool('train.py', stage, '--work-dir', work_dir / stage, *changes)
     return time.perf_counter() - start
 
 

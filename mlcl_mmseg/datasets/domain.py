@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -65,7 +66,7 @@ class DomainDataset(BaseSegDataset):
         label_map: dict[int, int] | None = None,
         pipeline: Sequence = (),
         require_labels: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if role not in ROLES:
             raise InputError(f'role is {role!r}, but a domain is one of {", ".join(ROLES)}.')
@@ -213,7 +214,7 @@ class DomainDataset(BaseSegDataset):
         """List the split's images, sorted by path, with their labels where the role has some."""
         folder = self.image_folder()
         images = self.find_images(folder)
-        data_list = [
+        data_list: list[dict[str, Any]] = [
             dict(
                 img_path=str(folder / image),
                 sample_name=str(image.with_suffix('')),

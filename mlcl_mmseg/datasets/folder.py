@@ -1,6 +1,7 @@
 """A domain that joins by config alone: a folder of images, a folder of label images."""
 
 from pathlib import Path
+from typing import Any
 
 from mmseg.registry import DATASETS
 
@@ -37,15 +38,16 @@ class FolderDomain(DomainDataset):
         image_suffix: str = '.png',
         label_suffix: str = '.png',
         label_map: dict[int, int] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         self.image_dir = image_dir
         self.label_dir = label_dir
         self.image_suffixes = (image_suffix,)
         self.label_suffix = label_suffix
-        holds_classes = label_map is None
-        if holds_classes:
+        known_ids = None
+        if label_map is None:
             label_map = {index: index for index in range(num_classes)}
+            known_ids = {*label_map, IGNORE_INDEX}
         super().__init__(
             data_root,
             num_classes,
@@ -54,8 +56,8 @@ class FolderDomain(DomainDataset):
             label_map=label_map,
             **kwargs,
         )
-        if holds_classes:
-            self.known_ids = {*label_map, IGNORE_INDEX}
+        if known_ids is not None:
+            self.known_ids = known_ids
 
     def image_folder(self) -> Path:
         """``image_dir`` below ``data_root``."""

@@ -19,7 +19,7 @@ from .image_files import open_image
 from .label_spaces import IGNORE_INDEX
 
 # what a process checks samples of
-shared_domain: DomainDataset | None = None
+shared_domain: DomainDataset
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from mmengine.dataset import ConcatDataset
@@ -12,6 +12,9 @@ from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..pseudo_labels.store import PseudoLabelGeneration
 
 
 class StreamPosition(NamedTuple):
@@ -23,7 +26,8 @@ class StreamPosition(NamedTuple):
     """
 
     seed: int
-    index: int
+    # it hides a method of tuples that is not used
+    index: int  # type: ignore[assignment]
 
 
 @contextmanager
@@ -81,7 +85,7 @@ class MultiDomainDataset(Dataset):
                     f'The domain {name!r} is given twice, {where}: name each domain once, or tell '
                     'two parts of one data set apart by domain=....'
                 )
-        self.pseudo_labels = None
+        self.pseudo_labels: PseudoLabelGeneration | None = None
         self._order_cache: dict[int, tuple[tuple[int, int], np.ndarray]] = {}
 
     @property

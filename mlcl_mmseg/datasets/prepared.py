@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from mmcv.transforms import LoadImageFromFile, Resize
+from mmcv.transforms import Compose, LoadImageFromFile, Resize
 
 from ..errors import InputError
 from .prepared_files import REMEDY, PreparedFiles, Record
@@ -162,7 +162,7 @@ class Preparation:
             data_info['seg_fields'].append('gt_seg_map')
         return data_info
 
-    def run(self, pipeline: Callable, data_info: dict) -> dict:
+    def run(self, pipeline: Compose, data_info: dict) -> dict:
         """Run a pipeline, its first transforms replaced if they are prepared for this image."""
         loading = loading_of(pipeline)
         if 'prepared' not in data_info or loading is None or loading.size != self.size:

@@ -66,7 +66,7 @@ class PreparedFiles:
         self.pixels_path = path.with_suffix('.bin')
         self.manifest_path = path.with_suffix('.json')
         self.shape = tuple(shape)
-        self._descriptor = None
+        self._descriptor: int | None = None
 
     def __getstate__(self) -> dict:
         """A file is opened by each process that reads it."""
@@ -118,12 +118,12 @@ class PreparedFiles:
             if self._descriptor is None:
                 self._descriptor = os.open(self.pixels_path, os.O_RDONLY)
             # unlike a memory map, it raises where the disk fails
-            count = os.preadv(self._descriptor, [pixels], record.number * pixels.nbytes)
+            count = os.preadv(self._descriptor, [pixels.data], record.number * pixels.nbytes)
         except OSError as error:
             raise InputError(
                 f'{self.pixels_path} cannot be read ({error.strerror}): {REMEDY}.'
             ) from error
-        if count < pixels.nbytes or zlib.crc32(pixels) != record.checksum:
+        if count < pixels.nbytes or zlib.crc32(pixels.data) != record.checksum:
             raise InputError(
                 f'{self.pixels_path} is damaged where it holds {name} '
                 f'(record {record.number}): {REMEDY}.'
@@ -149,13 +149,13 @@ class PreparedFiles:
         with full_disk_is_told(self.pixels_path, 'start again to go on'):
             descriptor = os.open(self.pixels_path, os.O_WRONLY | os.O_CREAT, 0o666)
             try:
-                left, place = memoryview(pixels).cast('B'), number * pixels.nbytes
+                left, place = pixels.data.cast('B'), number * pixels.nbytes
                 while left:
                     written = os.pwrite(descriptor, left, place)
                     left, place = left[written:], place + written
             finally:
                 os.close(descriptor)
-        return zlib.crc32(pixels)
+        return zlib.crc32(pixels.data)
 
     def finish(self, records: Mapping[str, Record]) -> None:
         """Flush the pixels, then write the manifest.

@@ -111,6 +111,8 @@ def export(
             converted = torch.onnx.export(
                 program, input_names=['image'], output_names=[network.output], verbose=False
             )
+            # None is what the exporter before this one returns
+            assert converted is not None
             converted.model.metadata_props.update(about)
             content.write(converted.model_proto.SerializeToString())
         write_durably(path, content.getvalue(), 'start again')

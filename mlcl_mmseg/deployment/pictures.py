@@ -190,7 +190,7 @@ class VideoFile:
         if self.writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             size = picture.shape[1::-1]
-            code = cv2.VideoWriter_fourcc(*'mp4v')
+            code = cv2.VideoWriter.fourcc(*'mp4v')
             self.writer = cv2.VideoWriter(str(self.partial), code, self.rate, size)
         self.writer.write(np.ascontiguousarray(picture[..., ::-1]))
         self.count += 1
@@ -201,7 +201,7 @@ class VideoFile:
         Raises:
             InputError: If not all frames are in it; OpenCV does not tell what it fails to write.
         """
-        self.writer.release()
+        self.close()
         found = int(cv2.VideoCapture(str(self.partial)).get(cv2.CAP_PROP_FRAME_COUNT))
         if found != self.count:
             raise InputError(
@@ -212,6 +212,10 @@ class VideoFile:
 
     def discard(self) -> None:
         """Remove what has not been finished."""
+        self.close()
+        self.partial.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let OpenCV write what it still holds."""
         if self.writer is not None:
             self.writer.release()
-        self.partial.unlink(missing_ok=True)

@@ -41,7 +41,8 @@ class Prediction(NamedTuple):
     """
 
     image: np.ndarray
-    index: np.ndarray
+    # it hides a method of tuples that is not used
+    index: np.ndarray  # type: ignore[assignment]
     confidence: np.ndarray
 
 

@@ -1,5 +1,7 @@
 """Distributed training of models that may have several optimisers."""
 
+from typing import Any
+
 import torch
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -7,6 +9,7 @@ from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
 
+from ..models.segmentors.domain_segmentor import DomainSegmentor
 from ..models.segmentors.train_step import train_step
 
 
@@ -24,7 +27,9 @@ class MultiTargetDistributedDataParallel(MMDistributedDataParallel):
         **kwargs: Those of :class:`mmengine.model.MMDistributedDataParallel`.
     """
 
-    def __init__(self, module: nn.Module, device_ids: list[int] | None = None, **kwargs) -> None:
+    def __init__(
+        self, module: nn.Module, device_ids: list[int] | None = None, **kwargs: Any
+    ) -> None:
         on_cpu = next(module.parameters()).device.type == 'cpu'
         super().__init__(module, device_ids=None if on_cpu else device_ids, **kwargs)
 
@@ -37,6 +42,6 @@ class MultiTargetDistributedDataParallel(MMDistributedDataParallel):
         return train_step(self, data, optim_wrapper, self.module.turns)
 
 
-def segmentor_of(runner: Runner) -> nn.Module:
+def segmentor_of(runner: Runner) -> DomainSegmentor:
     """The segmentor that a runner trains, without its distributed wrapper."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model

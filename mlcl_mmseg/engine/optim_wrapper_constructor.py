@@ -4,12 +4,14 @@ import inspect
 from collections.abc import Iterable
 
 import torch
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.utils import digit_version
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 from ..errors import InputError
+from ..models.segmentors.domain_segmentor import DomainSegmentor
 from ..released.names import updates_a_step
 
 NESTED, STATED = 'nested', 'stated'
@@ -47,26 +49,29 @@ class MultiTargetOptimWrapperConstructor:
             )
         self.optim_wrapper_cfg = optim_wrapper_cfg
 
-    def __call__(self, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
+    def __call__(
+        self, model: DomainSegmentor | MMDistributedDataParallel
+    ) -> OptimWrapper | OptimWrapperDict:
         """Build the optimiser wrapper, or the two, of a segmentor.
 
         Args:
-            model (nn.Module): The segmentor, with or without its DDP wrapper.
+            model (DomainSegmentor | MMDistributedDataParallel): The segmentor, with or without
+                its DDP wrapper.
 
         Returns:
             OptimWrapper | OptimWrapperDict: ``network`` and ``discriminators`` if there are two.
         """
-        model = getattr(model, 'module', model)
+        segmentor: DomainSegmentor = model.module if hasattr(model, 'module') else model
         if 'discriminators' not in self.optim_wrapper_cfg:
-            return self.build_network(model, self.optim_wrapper_cfg)
+            return self.build_network(segmentor, self.optim_wrapper_cfg)
         return OptimWrapperDict(
-            network=self.build_network(model, self.optim_wrapper_cfg['network']),
+            network=self.build_network(segmentor, self.optim_wrapper_cfg['network']),
             discriminators=build_wrapper(
-                self.optim_wrapper_cfg['discriminators'], model.discriminators.parameters()
+                self.optim_wrapper_cfg['discriminators'], segmentor.discriminators.parameters()
             ),
         )
 
-    def build_network(self, model: nn.Module, config: dict) -> OptimWrapper:
+    def build_network(self, model: DomainSegmentor, config: dict) -> OptimWrapper:
         """The wrapper of all trainable parameters but the discriminators'."""
         groups: dict[float, list[nn.Parameter]] = {}
         names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
@@ -102,11 +107,11 @@ def build_wrapper(config: dict, parameters: Iterable[nn.Parameter] | list[dict])
     """
     config = dict(config)
     options = dict(config.pop('optimizer'))
-    parameters = list(parameters)
-    first = parameters[0]['params'][0] if isinstance(parameters[0], dict) else parameters[0]
+    groups: list[nn.Parameter | dict] = list(parameters)
+    first = groups[0]['params'][0] if isinstance(groups[0], dict) else groups[0]
     if has_fused_form(OPTIMIZERS.get(options['type']), first.device.type):
         options.setdefault('fused', True)
-    optimizer = OPTIMIZERS.build(options, default_args=dict(params=parameters))
+    optimizer = OPTIMIZERS.build(options, default_args=dict(params=groups))
     config.setdefault('type', 'OptimWrapper')
     return OPTIM_WRAPPERS.build(config, default_args=dict(optimizer=optimizer))
 

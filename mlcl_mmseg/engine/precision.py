@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -91,7 +92,7 @@ class PrecisionOptimWrapper(OptimWrapper):
         InputError: If there is no such precision.
     """
 
-    def __init__(self, precision: str = 'fp32', **kwargs) -> None:
+    def __init__(self, precision: str = 'fp32', **kwargs: Any) -> None:
         if precision not in PRECISIONS[:3]:
             raise InputError(
                 f'precision is {precision!r}, but PrecisionOptimWrapper has '

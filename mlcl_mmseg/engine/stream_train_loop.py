@@ -1,5 +1,6 @@
 """A training loop that can begin anywhere in the stream."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class StreamTrainLoop(IterBasedTrainLoop):
         self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval)
         self.stop_training = False
         self.runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
-        self._batches = None
+        self._batches: Iterator[Any] | None = None
 
     def restart_loader(self) -> None:
         """Let the next batch come from a new iterator, at its place in the stream."""

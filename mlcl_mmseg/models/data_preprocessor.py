@@ -20,7 +20,7 @@ class MultiDomainDataPreprocessor(SegDataPreProcessor):
         **kwargs: Those of :class:`mmseg.models.SegDataPreProcessor`.
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(mean=(0, 0, 0), std=(255, 255, 255), bgr_to_rgb=True, **kwargs)
         # MMSegmentation's takes no such argument; the host need not wait for copies to the device
         self._non_blocking = True

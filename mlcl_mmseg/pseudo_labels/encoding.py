@@ -33,20 +33,20 @@ def encode(probability: np.ndarray) -> bytes:
         bytes: With a checksum. Errors are below 1/255; in smooth maps they are those of float16,
         2^-12, for large probabilities and less for small ones.
     """
-    probability = torch.from_numpy(np.asarray(probability, np.float32))
-    budget = probability.numel() * 4 // SHARE
+    values = torch.from_numpy(np.asarray(probability, np.float32))
+    budget = values.numel() * 4 // SHARE
 
     def fits(form: tuple[int, bool]) -> bool:
-        return len(encode_as(probability, *form)) <= budget
+        return len(encode_as(values, *form)) <= budget
 
     place = bisect.bisect_left(FORMS[:-1], True, key=fits)
-    return encode_as(probability, *FORMS[place])
+    return encode_as(values, *FORMS[place])
 
 
 def encode_as(probability: torch.Tensor, exponent: int, differences: bool) -> bytes:
     """:func:`encode` in one of the :data:`FORMS`."""
     # the bit patterns of float16 ascend with the numbers
-    code = (probability * 2.0**-exponent).half().numpy().view(np.uint16)
+    code: np.ndarray = (probability * 2.0**-exponent).half().numpy().view(np.uint16)
     if differences:
         code = np.diff(code, axis=1, prepend=np.uint16(0))
         code = np.diff(code, axis=2, prepend=np.uint16(0))

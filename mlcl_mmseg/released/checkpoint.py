@@ -1,11 +1,12 @@
 """Released checkpoints become those of MMSegmentation."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..datasets.label_spaces import label_space
 from ..errors import InputError
@@ -143,15 +144,17 @@ def join(parts: dict[str, Tensor | None], wanted: Tensor, config: str) -> Tensor
     Raises:
         InputError: If a part is missing or of another shape or type.
     """
+    found: dict[str, Tensor] = {}
     for name, part in parts.items():
         if part is None:
             raise InputError(f'The checkpoint lacks {name}, which {config} needs: {REMEDY}.')
-    shapes = [wanted.shape]
+        found[name] = part
+    shapes: list[Sequence[int]] = [wanted.shape]
     if len(parts) == 2:
         # keys and values are twice as many as queries
         third, rest = len(wanted) // 3, wanted.shape[1:]
         shapes = [(third, *rest), (2 * third, *rest)]
-    for (name, part), shape in zip(parts.items(), shapes):
+    for (name, part), shape in zip(found.items(), shapes):
         # linear layers of the released MiT are 1×1 convolutions here
         fits = tuple(part.shape) == tuple(shape) or (*part.shape, 1, 1) == tuple(shape)
         if not fits or part.is_floating_point() != wanted.is_floating_point():
@@ -159,14 +162,14 @@ def join(parts: dict[str, Tensor | None], wanted: Tensor, config: str) -> Tensor
                 f'{name} is {part.dtype} of shape {tuple(part.shape)}, but {config} needs '
                 f'{wanted.dtype} of {tuple(shape)}: {REMEDY}.'
             )
-    values = list(parts.values())
+    values = list(found.values())
     return (torch.cat(values) if len(values) > 1 else values[0]).reshape(wanted.shape)
 
 
 REMEDY = 'give the config of the same stage, targets, classes and backbone'
 
 
-def check_fit(network: ReleasedNetwork, model: nn.Module, config: str) -> None:
+def check_fit(network: ReleasedNetwork, model: MultiTargetSegmentor, config: str) -> None:
     """Say what is wrong in the user's words, before it shows in the name of a tensor.
 
     Raises:

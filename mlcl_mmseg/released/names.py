@@ -1,6 +1,7 @@
 """The names under which the released program stores the tensors of a segmentor."""
 
 import re
+from functools import partial
 
 # from ours to theirs, by our backbone; ResNet and VGG have the same names in both
 BACKBONE_PARTS = dict(
@@ -44,7 +45,7 @@ def released_names(name: str, backbone: str, num_targets: int) -> list[str]:
     if bank == 'domain_heads':
         number, part = part.split('.', 1)
     else:
-        number = {'decode_head': num_targets, 'ensemble_head': num_targets + 1}[bank]
+        number = str({'decode_head': num_targets, 'ensemble_head': num_targets + 1}[bank])
     for ours, theirs in HEAD_PARTS:
         part = re.sub(ours, theirs, part)
     return [f'layer5_list.{number}.{part}']
@@ -55,18 +56,15 @@ def released_backbone_names(name: str, backbone: str) -> list[str]:
     if backbone not in BACKBONE_PARTS:
         return [name.removeprefix('backbone.')]
     for ours, theirs in BACKBONE_PARTS[backbone]:
-        # stages count from 1 there
-        name = re.sub(
-            ours, lambda found, new=theirs: new.format(*map(next_number, found.groups())), name
-        )
+        name = re.sub(ours, partial(with_next_numbers, theirs), name)
     if found := IN_PROJECTION.search(name):
         return [f'{name[: found.start()]}{part}.{found[1]}' for part in ('q', 'kv')]
     return [name]
 
 
-def next_number(digit: str) -> int:
-    """The number after a digit."""
-    return int(digit) + 1
+def with_next_numbers(name: str, found: re.Match[str]) -> str:
+    """A name with the numbers that were found, plus 1: stages count from 1 there."""
+    return name.format(*(int(digit) + 1 for digit in found.groups()))
 
 
 def updates_a_step(name: str, backbone: str) -> int:

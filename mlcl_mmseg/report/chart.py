@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -78,7 +78,7 @@ def line_chart(title: str, lines: Sequence[Line]) -> Markup:
     return tag('figure', tag('figcaption', title), svg, class_='chart')
 
 
-def draw(line: Line, place) -> Markup:
+def draw(line: Line, place: Callable[[float, float], tuple[float, float]]) -> Markup:
     """One line with its band and marks."""
     points = sorted(line.values.items())
     parts = []

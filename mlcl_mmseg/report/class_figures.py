@@ -129,7 +129,7 @@ def confusion_matrices(groups: Sequence[Group]) -> Markup:
             for domain in counted_domains([group]):
                 found = confusions(group, domain)
                 if found:
-                    matrices.append(matrix(domain, sum(found), record))
+                    matrices.append(matrix(domain, np.sum(found, axis=0), record))
             content = tag('div', matrices, class_='matrices')
             parts.append(details(group_name(group), content, open_=group is best))
     return tag(

@@ -65,8 +65,8 @@ def validation_curves(groups: Sequence[Group]) -> Markup:
 
 def training_curves(groups: Sequence[Group]) -> Markup:
     """Every loss, and every other figure that is logged."""
-    names = dict.fromkeys(name for group in groups for run in group.runs for name in run.scalars)
-    names = [name for name in names if name not in BOOKKEEPING]
+    logged = dict.fromkeys(name for group in groups for run in group.runs for name in run.scalars)
+    names = [name for name in logged if name not in BOOKKEEPING]
     losses = [name for name in names if 'loss' in name]
     others = [name for name in names if 'loss' not in name]
 

@@ -82,7 +82,7 @@ class Group:
 
     def best(self, domain: str) -> Figure:
         """A domain's mIoU, or the 'mean', at each run's best validation."""
-        rows = [run.validations[run.best] for run in self.runs if run.validations]
+        rows = [run.validations[run.best] for run in self.runs if run.best is not None]
         return figure(row.get(domain, float('nan')) for row in rows)
 
     def each(self, read: Callable[[Run], Any]) -> str:

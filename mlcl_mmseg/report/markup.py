@@ -49,7 +49,9 @@ def tag(name: str, /, *content: Any, **attributes: Any) -> Markup:
     return Markup(f'<{name}{pairs}>{markup(content)}</{name}>')
 
 
-def table(heads: Sequence[Sequence[Any]], rows: Sequence[Sequence[Any]], **attributes) -> Markup:
+def table(
+    heads: Sequence[Sequence[Any]], rows: Sequence[Sequence[Any]], **attributes: Any
+) -> Markup:
     """A table that scrolls if it is wider than the page.
 
     Args:

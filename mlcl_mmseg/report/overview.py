@@ -134,7 +134,7 @@ def optimizers(run: Run) -> dict[str, dict]:
 def learning_rate(run: Run) -> str:
     """The rates that the optimisers begin with."""
     return ', '.join(
-        f'{each.optimizer.lr:g} {name}'.strip() for name, each in optimizers(run).items()
+        f'{each["optimizer"]["lr"]:g} {name}'.strip() for name, each in optimizers(run).items()
     )
 
 

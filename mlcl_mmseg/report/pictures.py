@@ -1,7 +1,7 @@
 """The best and the worst images of each domain: image, truth and what the runs predict."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,18 +34,32 @@ class Scene(NamedTuple):
     prediction: np.ndarray
 
 
-def choose(run: Run, count: int) -> dict[str, dict[str, str]]:
+class Album(NamedTuple):
+    """What a group shows.
+
+    Attributes:
+        group (Group): The group, whose first run predicts.
+        record (dict[str, Any]): Of that run's best validation, see :func:`write_validation`.
+        scenes (dict[tuple[str, str], Scene]): By domain and name.
+    """
+
+    group: Group
+    record: dict[str, Any]
+    scenes: dict[tuple[str, str], Scene]
+
+
+def choose(record: dict[str, Any], count: int) -> dict[str, dict[str, str]]:
     """Each domain's best and worst images at the best validation, from the best to the worst.
 
     Args:
-        run (Run): With a record of that validation.
+        record (dict[str, Any]): Of that validation, see :func:`write_validation`.
         count (int): Of either kind; fewer where there are not as many.
 
     Returns:
         dict[str, dict[str, str]]: By domain and name, 'best' or 'worst'.
     """
     chosen = {}
-    for domain, scores in run.best_record['images'].items():
+    for domain, scores in record['images'].items():
         names = sorted(scores, key=scores.get, reverse=True)
         worst = names[max(count, len(names) - count) :]
         chosen[domain] = {**dict.fromkeys(names[:count], 'best'), **dict.fromkeys(worst, 'worst')}
@@ -53,12 +67,12 @@ def choose(run: Run, count: int) -> dict[str, dict[str, str]]:
 
 
 @torch.no_grad()
-def predict(run: Run, chosen: dict[str, Iterable[str]]) -> dict[tuple[str, str], Scene]:
+def predict(run: Run, chosen: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], Scene]:
     """Predict some validation images with the best checkpoint.
 
     Args:
         run (Run): The run.
-        chosen (dict[str, Iterable[str]]): Names of images by domain; those that the run is not
+        chosen (Mapping[str, Iterable[str]]): Names of images by domain; those that the run is not
             validated on are left out.
 
     Returns:
@@ -100,25 +114,25 @@ def pictures(groups: Sequence[Group], count: int) -> Markup:
     Returns:
         Markup: The section; what could not be predicted is told in it.
     """
-    with_records = [group for group in groups if group.first.best_record]
     best = leader(groups)
+    record = None if best is None else best.first.best_record
     parts, reasons = [], []
     if count == 0:
         reasons.append('No images were asked for.')
-    elif best is None:
+    elif best is None or record is None:
         reasons.append('These runs kept no figures of single images.')
     else:
-        chosen = choose(best.first, count)
-        scenes = {}
-        for group in with_records:
-            try:
-                scenes[group.name] = predict(group.first, chosen)
-            except InputError as error:
-                reasons.append(f'No pictures of {group.first.name}: {error}')
-        shown = [group for group in with_records if group.name in scenes]
+        chosen = choose(record, count)
+        albums = []
+        for group in groups:
+            if kept := group.first.best_record:
+                try:
+                    albums.append(Album(group, kept, predict(group.first, chosen)))
+                except InputError as error:
+                    reasons.append(f'No pictures of {group.first.name}: {error}')
         for domain, names in chosen.items():
-            drawn = [row(domain, name, kind, best, shown, scenes) for name, kind in names.items()]
-            if shown and any(drawn):
+            drawn = [row(domain, name, kind, best, albums) for name, kind in names.items()]
+            if any(drawn):
                 parts.append([tag('h3', domain), drawn])
         if parts:
             reasons.append(
@@ -140,28 +154,26 @@ def row(
     name: str,
     kind: str,
     best: Group,
-    groups: Sequence[Group],
-    scenes: dict[str, dict[tuple[str, str], Scene]],
+    albums: Sequence[Album],
 ) -> Markup | None:
     """One image as a row of pictures; None if no group predicted it."""
-    found = [(group, scenes[group.name].get((domain, name))) for group in groups]
-    found = [(group, scene) for group, scene in found if scene is not None]
+    found = [album for album in albums if (domain, name) in album.scenes]
     if not found:
         return None
-    reference = next((each for each in found if each[0] is best), found[0])
-    scene, palette = reference[1], reference[0].first.best_record['palette']
+    reference = next((album for album in found if album.group is best), found[0])
+    scene, palette = reference.scenes[domain, name], reference.record['palette']
     size = thumbnail_size(scene.image)
-    cells = [
+    cells: list[tuple[Image.Image, Sequence[str]]] = [
         (Image.fromarray(scene.image).resize(size), 'image'),
         (coloured(scene.label, palette, size), 'truth'),
     ]
-    for group, predicted in found:
-        record = group.first.best_record
+    for group, record, scenes in found:
+        predicted = scenes[domain, name].prediction
         score = record['images'].get(domain, {}).get(name)
         mark = tag('i', class_=f'dot colour-{group.colour}')
         name_of = tag('span', mark, group.first.name, class_='name')
         title = [name_of, '' if score is None else f' {score:.1f}']
-        cells.append((coloured(predicted.prediction, record['palette'], size), title))
+        cells.append((coloured(predicted, record['palette'], size), title))
     figures = [
         tag('figure', inline_image(image, f'{name}, {domain}'), tag('figcaption', title))
         for image, title in cells
@@ -185,4 +197,4 @@ def coloured(indices: np.ndarray, palette: Sequence, size: tuple[int, int]) -> I
     colours[: len(palette)] = palette
     image.putpalette(colours.tobytes())
     image.info['transparency'] = IGNORE_INDEX
-    return image.resize(size, Image.NEAREST)
+    return image.resize(size, Image.Resampling.NEAREST)

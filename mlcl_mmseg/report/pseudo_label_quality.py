@@ -152,6 +152,7 @@ def pseudo_label_quality(groups: Sequence[Group]) -> Markup:
                 rows.append(row)
         if any(line.values for line in lines):
             charts.append(line_chart(f'{domain}, mIoU (%) of pseudo-labels', lines))
+    body: Markup | list[Markup]
     if charts:
         body = [
             legend(shown, 'all pixels; full lines: the kept'),

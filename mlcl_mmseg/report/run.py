@@ -63,7 +63,7 @@ class Run:
     @property
     def best_record(self) -> dict | None:
         """What was kept of the best validation, if it was."""
-        return self.records.get(self.best)
+        return None if self.best is None else self.records.get(self.best)
 
     @property
     def best_checkpoint(self) -> Path | None:

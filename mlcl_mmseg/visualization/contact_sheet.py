@@ -160,6 +160,6 @@ def line_height(size: int) -> int:
     return size + 6
 
 
-def font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own typeface."""
     return ImageFont.load_default(size)

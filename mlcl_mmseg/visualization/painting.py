@@ -60,9 +60,11 @@ def hatch_ignored(picture: np.ndarray, index: np.ndarray, palette: Palette) -> n
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
     """
-    rows, columns = np.indices(index.shape, sparse=True)
+    height, width = index.shape
+    rows, columns = np.indices((height, width), sparse=True)
     striped = (rows + columns) // STRIPE_WIDTH % 2 == 0
-    return np.where(((index >= len(palette)) & striped)[..., None], np.uint8(STRIPES), picture)
+    hatched = (index >= len(palette)) & striped
+    return np.where(hatched[..., None], np.array(STRIPES, np.uint8), picture)
 
 
 def grey_of(share: np.ndarray) -> np.ndarray:

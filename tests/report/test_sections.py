@@ -141,11 +141,11 @@ def test_confusion_matrices(groups):
 
 
 def test_the_best_and_the_worst(groups):
-    run = groups[0].first
-    assert choose(run, 1)['idd'] == dict(b='best', a='worst')
-    assert list(choose(run, 1)['idd']) == ['b', 'a']
+    record = groups[0].first.best_record
+    assert choose(record, 1)['idd'] == dict(b='best', a='worst')
+    assert list(choose(record, 1)['idd']) == ['b', 'a']
     # each is shown once
-    assert choose(run, 2)['idd'] == dict(b='best', c='best', a='worst')
+    assert choose(record, 2)['idd'] == dict(b='best', c='best', a='worst')
 
 
 def test_pictures_that_cannot_be_had_are_told(groups):

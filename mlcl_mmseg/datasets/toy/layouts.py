@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -126,7 +126,8 @@ def write_frame(frame: Frame) -> None:
         name = pattern.format(split=layout.splits[frame.split], number=frame.number)
         path = frame.root / layout.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, **(dict(quality=92) if path.suffix == '.jpg' else {}))
+        options: dict[str, Any] = dict(quality=92) if path.suffix == '.jpg' else {}
+        picture.save(path, **options)
 
 
 def frames(

@@ -118,9 +118,9 @@ def draw_scene(
     part = np.asarray(canvas.part)
     image = np.asarray(canvas.colour).astype(np.float32) / 255
     image = image * texture(rng, look, part)[..., None]
-    image = take_photograph(rng, look, image, np.asarray(canvas.depth), part)
-    image = image.resize((width, height), Image.Resampling.BOX)
-    image = np.asarray(image) + rng.normal(0, 255 * look.noise, (height, width, 3))
+    photograph = take_photograph(rng, look, image, np.asarray(canvas.depth), part)
+    photograph = photograph.resize((width, height), Image.Resampling.BOX)
+    image = np.asarray(photograph) + rng.normal(0, 255 * look.noise, (height, width, 3))
     label = part[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING]
     return image.clip(0, 255).astype(np.uint8), label.copy()
 

@@ -117,11 +117,10 @@ class ThingMaker:
         faces += self.block(kind, left, right, side, z, z + length, 0.25, body, colour)
         if kind == 'car':
             inset = width * 0.12
-            roof = self.block(
-                *(kind, left + inset, right - inset, side + inset * (1 if side == left else -1)),
-                *(z + 1.0, z + length - 0.7, body, height, self.shade(colour, 0.9)),
-            )
-            faces += roof
+            inner = side + inset * (1 if side == left else -1)
+            roof = (z + 1.0, z + length - 0.7, body, height)
+            pale = self.shade(colour, 0.9)
+            faces += self.block(kind, left + inset, right - inset, inner, *roof, pale)
             glass = self.colour('window')
             faces.append(
                 self.upright(kind, left + 0.3, right - 0.3, body, height - 0.15, z + 1.0, glass)
@@ -236,11 +235,13 @@ class ThingMaker:
         """One of the look's colours of a part, a little varied."""
         choices = self.look.colours[part]
         base = np.array(choices[self.rng.integers(len(choices))])
-        return tuple(base * self.rng.uniform(0.85, 1.15) + self.rng.normal(0, 0.015, 3))
+        red, green, blue = base * self.rng.uniform(0.85, 1.15) + self.rng.normal(0, 0.015, 3)
+        return red, green, blue
 
     def shade(self, colour: Colour, factor: float) -> Colour:
         """A colour in more or less light."""
-        return tuple(factor * value for value in colour)
+        red, green, blue = colour
+        return factor * red, factor * green, factor * blue
 
     def chance(self, probability: float) -> bool:
         """True with this probability."""

@@ -1,5 +1,8 @@
 """From a pipeline's results to the tensors of a training batch."""
 
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
@@ -26,7 +29,7 @@ class PackDomainInputs(BaseTransform):
     int64, ``img_path``.
     """
 
-    converters = dict(
+    converters: dict[str, tuple[str, Callable[[Any], torch.Tensor | str]]] = dict(
         img=('img', image_to_tensor),
         gt_seg_map=('label', array_to_tensor),
         soft_pseudo_label=('soft_pseudo_label', array_to_tensor),

@@ -151,14 +151,15 @@ class WeakAugmentation(BaseTransform):
             InputError: If the image at the smallest scale is smaller than the crop.
         """
         height, width = results['img'].shape[:2]
-        smallest = scaled_size(width, height, self.scale_range[0])
+        low, high = self.scale_range
+        smallest = scaled_size(width, height, low)
         if smallest[0] < self.crop_size[0] or smallest[1] < self.crop_size[1]:
             raise InputError(
                 f'{results["img_path"]} scaled to {smallest[0]}x{smallest[1]} is smaller than the '
                 f'crop {self.crop_size[0]}x{self.crop_size[1]}: raise scale_range of '
                 'WeakAugmentation or lower its crop_size.'
             )
-        scaled = scaled_size(width, height, np.random.uniform(*self.scale_range))
+        scaled = scaled_size(width, height, np.random.uniform(low, high))
         left = np.random.randint(scaled[0] - self.crop_size[0] + 1)
         top = np.random.randint(scaled[1] - self.crop_size[1] + 1)
         columns = slice(left, left + self.crop_size[0])

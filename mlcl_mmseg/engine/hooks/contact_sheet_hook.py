@@ -7,11 +7,12 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...datasets.domain import DomainDataset
 from ...datasets.multi_domain import seeded
 from ...models.segmentors import MCLSegmentor
+from ...models.segmentors.domain_segmentor import DomainSegmentor
 from ...pseudo_labels import label_grid, select_pseudo_label
 from ...visualization.cells import CellPainter, cell_size
 from ...visualization.contact_sheet import Section, contact_sheet
@@ -42,10 +43,10 @@ class ContactSheetHook(Hook):
         """Draw if it is due."""
         if not (is_training(runner) and is_main_process() and self.is_due(runner)):
             return
-        segmentor = segmentor_of(runner)
+        metrics, segmentor = metrics or {}, segmentor_of(runner)
         for domain in validation_domains(runner):
             title = f'{domain.domain} after {runner.iter} iterations'
-            if f'mIoU/{domain.domain}' in (metrics or {}):
+            if f'mIoU/{domain.domain}' in metrics:
                 title += f', mIoU {metrics[f"mIoU/{domain.domain}"]:.2f} %'
             sheet = domain_sheet(segmentor, domain, self.images, title)
             runner.visualizer.add_image(f'contact_sheet_{domain.domain}', sheet, runner.iter)
@@ -57,12 +58,12 @@ class ContactSheetHook(Hook):
 
 
 def domain_sheet(
-    segmentor: nn.Module, domain: DomainDataset, images: int, title: str
+    segmentor: DomainSegmentor, domain: DomainDataset, images: int, title: str
 ) -> np.ndarray:
     """The contact sheet of one domain.
 
     Args:
-        segmentor (nn.Module): In eval mode.
+        segmentor (DomainSegmentor): In eval mode.
         domain (DomainDataset): A validation set.
         images (int): How many of its images.
         title (str): Above all.
@@ -90,7 +91,7 @@ def domain_sheet(
 
 
 @torch.no_grad()
-def predicted(segmentor: nn.Module, sample: dict) -> Tensor:
+def predicted(segmentor: DomainSegmentor, sample: dict) -> Tensor:
     """The classes that are predicted of an image, (h, w) at the size of its label."""
     (prediction,) = segmentor.val_step(pseudo_collate([sample]))
     return prediction.pred_sem_seg.data[0]

@@ -40,11 +40,7 @@ class DiscriminatorHook(Hook):
             self.bank.requires_grad_(False)
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: dict | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict[str, Tensor]
     ) -> None:
         """Update every discriminator once."""
         optim_wrapper = runner.optim_wrapper['discriminators']

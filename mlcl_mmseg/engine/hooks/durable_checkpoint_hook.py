@@ -26,7 +26,7 @@ class DurableCheckpointHook(CheckpointHook):
         **kwargs: Those of :class:`mmengine.hooks.CheckpointHook`.
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{'backend_args': dict(backend='durable'), **kwargs})
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -53,7 +53,8 @@ class DurableCheckpointHook(CheckpointHook):
     @contextmanager
     def removals_last(self) -> Iterator[None]:
         """Remove what is outdated when all else is done, and not at all if that fails."""
-        remove, outdated = self.file_backend.remove, []
+        outdated: list[str] = []
+        remove = self.file_backend.remove
         self.file_backend.remove = outdated.append
         try:
             yield

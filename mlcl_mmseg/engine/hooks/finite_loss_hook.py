@@ -4,6 +4,7 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+from torch import Tensor
 
 from ...errors import InputError
 from ..model_wrapper import segmentor_of
@@ -24,11 +25,7 @@ class FiniteLossHook(Hook):
         self.in_a_row = 0
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: dict | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict[str, Tensor]
     ) -> None:
         """Look at the loss of a step.
 

@@ -15,6 +15,7 @@ from rich.progress import track
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from ...datasets.domain import DomainDataset
 from ...errors import InputError, MissingFileError
 from ...models.segmentors.multi_target import WARMUP_PARTS
 from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
@@ -152,7 +153,7 @@ class PseudoLabelHook(RefreshHook):
             loader = self.build_loader(TargetImages(domain, self.pipeline))
             title = f'Pseudo-labels {domain.domain} after iteration {iteration}'
             with ThreadPoolExecutor() as writers:
-                written = []
+                written: list[Future] = []
                 for batch in track(loader, title, disable=not is_main_process()):
                     batch = segmentor.data_preprocessor(batch, False)
                     inputs = batch['inputs']
@@ -199,7 +200,7 @@ class TargetImages(Dataset):
         pipeline (Compose): The transforms.
     """
 
-    def __init__(self, domain, pipeline: Compose) -> None:
+    def __init__(self, domain: DomainDataset, pipeline: Compose) -> None:
         self.domain = domain
         self.pipeline = pipeline
 

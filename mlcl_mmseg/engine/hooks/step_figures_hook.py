@@ -20,11 +20,7 @@ class StepFiguresHook(RuntimeInfoHook):
         self.figures: list[Tensor] = []
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: dict | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict[str, Tensor]
     ) -> None:
         """Keep a step's figures, scalars on one device."""
         if [*outputs] != self.names:

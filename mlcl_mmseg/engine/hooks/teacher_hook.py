@@ -2,6 +2,7 @@
 
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+from torch import Tensor
 
 from ...errors import InputError
 from ...models.segmentors.teacher import Teacher
@@ -28,7 +29,7 @@ class TeacherHook(RefreshHook):
 
     def renew(self, runner: Runner, checkpoint: str) -> None:
         """Copy the network as it is now."""
-        self.saved = None
+        self.saved: dict[str, Tensor] | None = None
         segmentor = segmentor_of(runner)
         # the one before is not to be copied along
         segmentor.teacher = None

@@ -1,5 +1,7 @@
 """The backbone of DeepLabV2 (method.md §1)."""
 
+from typing import Any
+
 from mmpretrain.models import ResNet
 from mmseg.registry import MODELS
 from torch import nn
@@ -25,7 +27,7 @@ class DeepLabV2ResNet(PretrainedBackbone, ResNet):
         InputError: If there is no ResNet of this depth.
     """
 
-    def __init__(self, depth: int = 101, **kwargs) -> None:
+    def __init__(self, depth: int = 101, **kwargs: Any) -> None:
         if depth not in self.arch_settings:
             raise InputError(
                 f'model.backbone.depth is {depth}, but it is one of '

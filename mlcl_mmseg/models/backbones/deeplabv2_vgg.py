@@ -26,6 +26,7 @@ class DeepLabV2VGG(PretrainedBackbone, VGG):
 
     # fc6 and fc7
     fresh_parts = ('features.29.', 'features.31.')
+    features: nn.Sequential
 
     def __init__(self, init_cfg: dict | None = None) -> None:
         super().__init__(
@@ -33,8 +34,10 @@ class DeepLabV2VGG(PretrainedBackbone, VGG):
         )
         layers: list[nn.Module] = []
         for module in self.features:
-            is_block = isinstance(module, ConvModule)
-            layers += [module.conv, module.activate] if is_block else [module]
+            if isinstance(module, ConvModule):
+                layers += [module.get_submodule('conv'), module.get_submodule('activate')]
+            else:
+                layers.append(module)
         del layers[POOL4]
         for in_channels in (512, 1024):
             layers += [nn.Conv2d(in_channels, 1024, 3, padding=4, dilation=4), nn.ReLU(True)]

@@ -1,5 +1,7 @@
 """The encoder of SegFormer (method.md §1)."""
 
+from typing import Any
+
 from mmseg.models import MixVisionTransformer
 from mmseg.registry import MODELS
 from torch import nn
@@ -17,7 +19,7 @@ class MixTransformer(PretrainedBackbone, MixVisionTransformer):
             'Pretrained', checkpoint=...)`` takes a URL or a file with OpenMMLab's names.
     """
 
-    def __init__(self, drop_path_rate: float = 0.1, **kwargs) -> None:
+    def __init__(self, drop_path_rate: float = 0.1, **kwargs: Any) -> None:
         size = dict(embed_dims=64, num_heads=(1, 2, 5, 8), num_layers=(3, 6, 40, 3))
         super().__init__(drop_path_rate=drop_path_rate, **{**size, **kwargs})
         # as in SegFormer: 1e-6 is only that of the norms around attention and feed-forward

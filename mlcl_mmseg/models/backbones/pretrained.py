@@ -7,6 +7,7 @@ from urllib.error import URLError
 
 import torch
 from mmengine.logging import print_log
+from mmengine.model import BaseModule
 from torch import Tensor
 from torchvision.models import get_model_weights
 
@@ -16,7 +17,7 @@ from ...safe_load import read_checkpoint
 TORCHVISION = 'torchvision://'
 
 
-class PretrainedBackbone:
+class PretrainedBackbone(BaseModule):
     """Makes ``init_cfg=dict(type='Pretrained', checkpoint=...)`` of a backbone strict.
 
     MMEngine would only log what a checkpoint lacks. Comes before the backbone that it extends in

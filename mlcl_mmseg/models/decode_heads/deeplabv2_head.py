@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -75,7 +75,7 @@ class DeepLabV2Head(BaseDecodeHead):
         align_corners: bool = True,
         loss_decode: dict = dict(type='CrossEntropyLoss', avg_non_ignore=True),  # noqa: B006
         init_cfg: dict | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             in_channels=in_channels,
@@ -135,12 +135,13 @@ class DeepLabV2Head(BaseDecodeHead):
         Returns:
             Tensor: (B, classes, h, w).
         """
-        features = [
-            branch.activate(branch.norm(each + branch.conv.bias.to(each.dtype)[:, None, None]))
-            for branch, each in zip(self.branches, maps)
-        ]
-        features = torch.cat(features, dim=1)
+        features = torch.cat([*map(finish_branch, self.branches, maps)], dim=1)
         return self.cls_seg(self.bottleneck(self.squeeze_excitation(features)))
+
+    def convolution(self, branch: int) -> nn.Conv2d:
+        """That of a branch."""
+        module: ConvModule = self.branches[branch]
+        return module.conv
 
     def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Enlarge logits in full precision, whatever they were computed in, (B, classes, H, W)."""
@@ -148,6 +149,12 @@ class DeepLabV2Head(BaseDecodeHead):
         # the largest of the classes is found faster where they lie side by side
         seg_logits = seg_logits.contiguous(memory_format=torch.channels_last)
         return super().predict_by_feat(seg_logits, batch_img_metas)
+
+
+def finish_branch(branch: ConvModule, product: Tensor) -> Tensor:
+    """Bias, norm and activation of a branch after its convolution, (B, C, h, w)."""
+    bias = branch.conv.bias.to(product.dtype)
+    return branch.activate(branch.norm(product + bias[:, None, None]))
 
 
 class HeadPart(NamedTuple):
@@ -176,7 +183,7 @@ def branch_maps(parts: Sequence[HeadPart], features: Tensor) -> list[list[Tensor
     widths = [part.head.channels for part in parts]
 
     def weight_of(branch: int) -> Tensor:
-        weights = [part.head.branches[branch].conv.weight[:, part.channels] for part in parts]
+        weights = [part.head.convolution(branch).weight[:, part.channels] for part in parts]
         return torch.cat(weights) if len(weights) > 1 else weights[0]
 
     joint = [F.conv2d(features, weight_of(0))]
@@ -184,7 +191,7 @@ def branch_maps(parts: Sequence[HeadPart], features: Tensor) -> list[list[Tensor
     kind = joint[0].dtype
     features = features.to(kind)
     for branch in range(1, len(first.branches)):
-        weight, dilation = weight_of(branch).to(kind), first.branches[branch].conv.dilation[0]
+        weight, dilation = weight_of(branch).to(kind), first.convolution(branch).dilation[0]
         joint.append(dilated_convolution(features, weight, dilation, first.window_share))
     return [list(maps) for maps in zip(*(each.split(widths, dim=1) for each in joint))]
 

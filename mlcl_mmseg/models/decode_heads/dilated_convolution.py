@@ -4,21 +4,22 @@ A 320×160 crop has 21×41 features. Of the nine taps of a convolution dilated b
 alone, and two others all but 17 of the 41 columns: four fifths of its multiplications are by zero.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# what one tap adds where: number of the tap, rows and columns of the input, of the output
-Window = tuple[int, tuple[slice, slice], tuple[slice, slice]]
+# what one tap adds where: number of the tap; images, rows and columns of the input, of the output
+Window = tuple[int, tuple[slice, slice, slice], tuple[slice, slice, slice]]
 
 
-def useful_share(size: tuple[int, int], dilation: int) -> float:
+def useful_share(size: Sequence[int], dilation: int) -> float:
     """The share of a padded 3×3 convolution's multiplications that are not by padding.
 
     Args:
-        size (tuple[int, int]): (h, w) of the features.
+        size (Sequence[int]): (h, w) of the features.
         dilation (int): Of the convolution, and its padding.
 
     Returns:
@@ -28,8 +29,9 @@ def useful_share(size: tuple[int, int], dilation: int) -> float:
     return rows * columns / 9
 
 
-def windows(size: tuple[int, int], dilation: int) -> Iterator[Window]:
+def windows(size: Sequence[int], dilation: int) -> Iterator[Window]:
     """The taps that see something, the middle one left out, each with what it sees and where to."""
+    every = slice(None)
 
     def overlap(length: int, shift: int) -> tuple[slice, slice]:
         seen = slice(max(shift, 0), length + min(shift, 0))
@@ -40,27 +42,27 @@ def windows(size: tuple[int, int], dilation: int) -> Iterator[Window]:
         inside = all(abs(step) * dilation < length for step, length in zip((row, column), size))
         if tap != 4 and inside:
             rows, columns = overlap(size[0], row * dilation), overlap(size[1], column * dilation)
-            yield tap, (rows[0], columns[0]), (rows[1], columns[1])
+            yield tap, (every, rows[0], columns[0]), (every, rows[1], columns[1])
 
 
 class WindowConvolution(torch.autograd.Function):
     """A dilated 3×3 convolution as one matrix product for each tap's window."""
 
     @staticmethod
-    def forward(ctx, features: Tensor, weight: Tensor, dilation: int) -> Tensor:
+    def forward(ctx: Any, features: Tensor, weight: Tensor, dilation: int) -> Tensor:
         """(B, h, w, C) features and (9, O, C) weights to (B, h, w, O)."""
         ctx.save_for_backward(features, weight)
         ctx.dilation = dilation
         # flat, since a product of four-dimensional windows is a slow batch of many small ones
         result = (features.flatten(0, 2) @ weight[4].t()).view(*features.shape[:3], -1)
         for tap, seen, place in windows(features.shape[1:3], dilation):
-            part = result[(slice(None), *place)]
-            window = features[(slice(None), *seen)].flatten(0, 2)
+            part = result[place]
+            window = features[seen].flatten(0, 2)
             part += (window @ weight[tap].t()).view(part.shape)
         return result
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """Gradients of features and weights."""
         features, weight = ctx.saved_tensors
         gradient = gradient.contiguous()
@@ -68,10 +70,10 @@ class WindowConvolution(torch.autograd.Function):
         of_weight = torch.zeros_like(weight)
         of_weight[4] = gradient.flatten(0, 2).t() @ features.flatten(0, 2)
         for tap, seen, place in windows(features.shape[1:3], ctx.dilation):
-            part = gradient[(slice(None), *place)].flatten(0, 2)
-            window = features[(slice(None), *seen)]
+            part = gradient[place].flatten(0, 2)
+            window = features[seen]
             of_weight[tap] = part.t() @ window.flatten(0, 2)
-            of_features[(slice(None), *seen)] += (part @ weight[tap]).view(window.shape)
+            of_features[seen] += (part @ weight[tap]).view(window.shape)
         return of_features, of_weight, None
 
 

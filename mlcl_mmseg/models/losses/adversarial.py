@@ -1,6 +1,7 @@
 """The adversarial part of the warm-up (method.md §3; ADVENT, Vu et al., CVPR 2019)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from .precision import full_precision
 SOURCE, TARGET = 0.0, 1.0
 
 # name: (loss of logits against a constant, weight of the adversarial loss)
-GAN_LOSSES = dict(
+GAN_LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float]] = dict(
     vanilla=(F.binary_cross_entropy_with_logits, 0.001),
     LS=(F.mse_loss, 0.01),
 )

@@ -28,8 +28,8 @@ def agreement_weight(own: Tensor, others: Sequence[Tensor], gamma: float) -> Ten
         if not others:
             return full_precision(own[:, 0]).new_ones(own[:, 0].shape)
         own = full_precision(own).softmax(dim=1)
-        others = (full_precision(other).log_softmax(dim=1) for other in others)
-        divergences = [F.kl_div(other, own, reduction='none').sum(dim=1) for other in others]
+        logs = (full_precision(other).log_softmax(dim=1) for other in others)
+        divergences = [F.kl_div(log, own, reduction='none').sum(dim=1) for log in logs]
         return torch.exp(-gamma * torch.stack(divergences)).mean(dim=0)
 
 

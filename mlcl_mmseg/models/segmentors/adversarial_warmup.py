@@ -1,6 +1,7 @@
 """Stage one: source supervision with adversarial alignment of each target (method.md §3)."""
 
 from itertools import groupby
+from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapperDict
@@ -8,7 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...errors import InputError
-from ..decode_heads import joint_logits
+from ..decode_heads import DeepLabV2Head, joint_logits
 from ..discriminators import DiscriminatorBank
 from ..losses import GAN_LOSSES, gan_loss, self_information, source_cross_entropy
 from ..losses.adversarial import SOURCE
@@ -55,7 +56,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
         gan: str = 'vanilla',
         adversarial_weight: float | None = None,
         evaluate_with: str = OWN_HEAD,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if gan not in GAN_LOSSES:
             raise InputError(f'model.gan is {gan!r}, but it is one of {", ".join(GAN_LOSSES)}.')
@@ -89,7 +90,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
         self.out_channels = self.decode_head.out_channels
 
     @property
-    def decode_head(self) -> torch.nn.Module:
+    def decode_head(self) -> DeepLabV2Head:
         """The last target's head, with which the authors evaluate."""
         return self.domain_heads[-1]
 
@@ -137,14 +138,14 @@ class AdversarialWarmup(MultiTargetSegmentor):
         features = self.extract_feat(inputs)
         logits, start = [], 0
         # those of a domain follow each other
-        for head, metas in groupby(batch_img_metas, self._head_of):
-            metas = list(metas)
+        for head, group in groupby(batch_img_metas, self._head_of):
+            metas = list(group)
             share = [level[start : start + len(metas)] for level in features]
             logits.append(head.predict(share, metas, self.test_cfg))
             start += len(metas)
         return torch.cat(logits)
 
-    def _head_of(self, meta: dict) -> torch.nn.Module:
+    def _head_of(self, meta: dict) -> DeepLabV2Head:
         domain = meta.get('domain')
         if self.evaluate_with == LAST_HEAD or domain is None:
             return self.decode_head

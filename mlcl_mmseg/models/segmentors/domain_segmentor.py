@@ -1,7 +1,7 @@
 """An encoder-decoder whose predictions have the size that they are compared at."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -11,6 +11,9 @@ from torch import Tensor
 from ...errors import InputError
 from .recomputation import recompute_blocks
 from .train_step import train_step
+
+if TYPE_CHECKING:
+    from torch.nn.modules.module import _IncompatibleKeys
 
 
 class DomainSegmentor(EncoderDecoder):
@@ -27,8 +30,6 @@ class DomainSegmentor(EncoderDecoder):
         **kwargs: Those of :class:`mmseg.models.EncoderDecoder`.
     """
 
-    # the parts of the loss that have a backward pass of their own; None is the whole
-    turns: Sequence[str | None] = (None,)
     # how the names of tensors begin that every checkpoint has to hold
     needed_parts: tuple[str, ...] = ('backbone.', 'neck.', 'decode_head.')
     # and of those that only training needs: a checkpoint may be without all of them
@@ -38,11 +39,11 @@ class DomainSegmentor(EncoderDecoder):
 
     def __init__(
         self,
-        *args,
+        *args: Any,
         global_batch: bool = True,
         channels_last: bool = True,
         recompute_activations: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.global_batch = global_batch
@@ -51,6 +52,11 @@ class DomainSegmentor(EncoderDecoder):
         self.register_load_state_dict_post_hook(do_without_training_parts)
         if recompute_activations:
             recompute_blocks(self.backbone)
+
+    @property
+    def turns(self) -> Sequence[str | None]:
+        """The parts of the loss that have a backward pass of their own; None is the whole."""
+        return (None,)
 
     def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
         """Images (B, 3, H, W) to the maps of the backbone, or of its neck."""
@@ -79,7 +85,7 @@ class DomainSegmentor(EncoderDecoder):
                 data_sample.set_metainfo(dict(ori_shape=tuple(data_sample.gt_sem_seg.shape)))
         return super().predict(inputs, data_samples)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Refuse a checkpoint that would leave a needed part as it is.
 
         MMEngine would only log what is missing.
@@ -110,7 +116,9 @@ class DomainSegmentor(EncoderDecoder):
                 )
 
 
-def do_without_training_parts(module: DomainSegmentor, incompatible_keys: NamedTuple) -> None:
+def do_without_training_parts(
+    module: DomainSegmentor, incompatible_keys: '_IncompatibleKeys'
+) -> None:
     """Let checkpoints that are for prediction alone load strictly, and without a word."""
     missing = incompatible_keys.missing_keys
     names = [name for name in module.state_dict() if name.startswith(module.training_parts)]

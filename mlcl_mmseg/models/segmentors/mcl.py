@@ -1,7 +1,8 @@
 """Stage two: multi-level self-training with hierarchical distillation (method.md §4)."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmseg.registry import MODELS
@@ -21,6 +22,7 @@ from ..losses import (
     source_cross_entropy,
 )
 from .multi_target import MultiTargetSegmentor
+from .teacher import Teacher
 
 TOGETHER, PER_TARGET = 'together', 'per_target'
 # the first turn of a step, beside those that bear the targets' names
@@ -67,7 +69,7 @@ class MCLSegmentor(MultiTargetSegmentor):
         cross_sample_mask: bool = True,
         own_features_first: bool = True,
         backward: str = TOGETHER,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if backward not in (TOGETHER, PER_TARGET):
             raise InputError(
@@ -82,8 +84,8 @@ class MCLSegmentor(MultiTargetSegmentor):
         self.cross_sample_mask = cross_sample_mask
         self.own_features_first = own_features_first
         self.backward = backward
-        # a Teacher, where TeacherHook sets one
-        self.teacher: Callable[[Tensor, int], Tensor] | None = None
+        # where TeacherHook sets one
+        self.teacher: Teacher | None = None
 
     def _init_decode_head(self, decode_head: dict) -> None:
         super()._init_decode_head(decode_head)
@@ -91,7 +93,7 @@ class MCLSegmentor(MultiTargetSegmentor):
         self.ensemble_head = MODELS.build({**decode_head, 'in_channels': in_channels})
 
     @property
-    def turns(self) -> list[str | None]:
+    def turns(self) -> Sequence[str | None]:
         """The parts of the loss that have a backward pass of their own."""
         return [None] if self.backward == TOGETHER else [SOURCE, *self.targets]
 
@@ -110,9 +112,10 @@ class MCLSegmentor(MultiTargetSegmentor):
             ``mcl/kept_pixels/<domain>`` and ``mcl/agreement/<domain>``, from 0 to 1.
         """
         source, targets, turn = inputs['source'], inputs['targets'], inputs.get('turn')
-        losses = {}
+        losses: dict[str, Tensor] = {}
         if turn in (None, SOURCE):
-            losses['mcl/loss_source'] = sum(self.source_losses(source, targets))
+            first, *others = self.source_losses(source, targets)
+            losses['mcl/loss_source'] = sum(others, first)
         for index, domain in enumerate(self.targets):
             if turn not in (None, domain):
                 continue
@@ -134,8 +137,8 @@ class MCLSegmentor(MultiTargetSegmentor):
             [*self.source_styles(source, targets), image]
         )
         heads = [[head] for head in self.domain_heads]
-        logits, ensemble = self.logits_with_ensemble(heads, features)
-        logits = [*itertools.chain(*logits), self.decode_head(agnostic_features), ensemble]
+        styled, ensemble = self.logits_with_ensemble(heads, features)
+        logits = [*itertools.chain(*styled), self.decode_head(agnostic_features), ensemble]
         return [source_cross_entropy(each, label, self.global_batch) for each in logits]
 
     def target_losses(self, index: int, targets: Sequence[dict]) -> dict[str, Tensor]:
@@ -160,13 +163,13 @@ class MCLSegmentor(MultiTargetSegmentor):
         heads = [[self.domain_heads[j]] for j in others]
         own_heads = [self.domain_heads[index], self.decode_head]
         order = [index, *others]
-        ((individual, agnostic), *collaborative), ensemble = self.logits_with_ensemble(
+        ((individual, agnostic), *of_others), ensemble = self.logits_with_ensemble(
             [own_heads, *heads], features, None if self.own_features_first else order
         )
         individual, agnostic, ensemble = (
             resize_logits(each, size) for each in (individual, agnostic, ensemble)
         )
-        collaborative = [resize_logits(each, size) for (each,) in collaborative]
+        collaborative = [resize_logits(each, size) for (each,) in of_others]
 
         weight = agreement_weight(individual, collaborative, self.gamma)
 
@@ -177,7 +180,8 @@ class MCLSegmentor(MultiTargetSegmentor):
         distilled = distillation(agnostic, individual) + distillation(individual, ensemble)
         losses = dict(loss_individual=self_training(individual))
         if others:
-            losses['loss_collaborative'] = sum(map(self_training, collaborative)) / len(others)
+            first, *rest = map(self_training, collaborative)
+            losses['loss_collaborative'] = sum(rest, first) / len(others)
         return dict(
             **losses,
             loss_ensemble=self.ensemble_weight * self_training(ensemble),

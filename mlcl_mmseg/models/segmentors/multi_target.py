@@ -1,6 +1,7 @@
 """What all stages share: a backbone, a bank of heads, inference with one of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.model import ModuleList
@@ -33,7 +34,9 @@ class MultiTargetSegmentor(DomainSegmentor):
             is none of ours.
     """
 
-    def __init__(self, targets: list[str], backbone: dict, decode_head: dict, **kwargs) -> None:
+    def __init__(
+        self, targets: list[str], backbone: dict, decode_head: dict, **kwargs: Any
+    ) -> None:
         if not targets or len(set(targets)) < len(targets):
             raise InputError(f'model.targets is {targets}: name one or more domains, each once.')
         for name in targets:

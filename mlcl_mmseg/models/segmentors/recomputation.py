@@ -1,12 +1,13 @@
 """Activations that are computed again in the backward pass instead of kept."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from typing import Any
 
 from mmpretrain.models.backbones.resnet import BasicBlock, Bottleneck
 from mmseg.models.backbones.mit import TransformerEncoderLayer
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
@@ -36,7 +37,9 @@ def recompute_blocks(backbone: nn.Module) -> None:
         block.forward = partial(recomputed, block, block.forward)
 
 
-def recomputed(block: nn.Module, forward, *args, **kwargs):
+def recomputed(
+    block: nn.Module, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
+) -> Tensor:
     """A block's forward pass, kept or not as it needs a gradient or not."""
     return checkpoint(
         forward,
@@ -58,7 +61,8 @@ def statistics_are_kept(block: nn.Module) -> Iterator[None]:
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
-        norm.num_batches_tracked -= 1
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked -= 1
     try:
         yield
     finally:

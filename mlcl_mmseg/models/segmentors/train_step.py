@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import torch
-from mmengine.model import is_model_wrapper
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.optim import OptimWrapper
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import InputError
 from ...global_batch import mean_figures
+
+if TYPE_CHECKING:
+    from .domain_segmentor import DomainSegmentor
 
 
 class EarlyAnswer:
@@ -38,13 +42,16 @@ class EarlyAnswer:
 
 
 def train_step(
-    model: nn.Module, data: dict, optim_wrapper: OptimWrapper, turns: Iterable[str | None] = (None,)
+    model: 'DomainSegmentor | MMDistributedDataParallel',
+    data: dict,
+    optim_wrapper: OptimWrapper,
+    turns: Iterable[str | None] = (None,),
 ) -> dict[str, Tensor]:
     """Forward and backward of every turn, then one update.
 
     Args:
-        model (nn.Module): The segmentor, or its distributed wrapper. Its ``step_is_finite`` tells
-            afterwards whether there was an update.
+        model (DomainSegmentor | MMDistributedDataParallel): The segmentor, or its distributed
+            wrapper. ``step_is_finite`` of the segmentor tells afterwards if there was an update.
         data (dict): A batch of :class:`MultiDomainDataset`.
         optim_wrapper (OptimWrapper): Of the network.
         turns (Iterable[str | None]): Parts of the loss whose backward passes follow one another,
