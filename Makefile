@@ -17,6 +17,7 @@ test: lint docs unit
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # site/index.html; a warning is an error
 docs: $(READY)
