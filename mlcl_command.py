@@ -9,12 +9,11 @@ import os
 import runpy
 import sys
 from importlib.machinery import SourceFileLoader
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-# found, not imported
-PACKAGE = Path(find_spec('mlcl_mmseg').origin).parent
+# beside this file, in a checkout as where it is installed
+PACKAGE = Path(__file__).resolve().parent / 'mlcl_mmseg'
 TOOLS = runpy.run_path(str(PACKAGE / 'shipped.py'))['TOOLS']
 
 
@@ -29,7 +28,7 @@ def summary(tool: Path) -> str:
     text = tool.read_text(encoding='utf-8')
     if tool.suffix == '.sh':
         return text.splitlines()[1].removeprefix('# ')
-    return ast.get_docstring(ast.parse(text)).splitlines()[0]
+    return (ast.get_docstring(ast.parse(text)) or '').partition('\n')[0]
 
 
 def run(name: str, tool: Path, arguments: list[str]) -> None:

@@ -93,7 +93,7 @@ def check_config(config: Config | dict) -> None:
     check_complete(config)
     register_all_modules(init_default_scope=False)
     # no two kinds of them share a name; what MMSegmentation has comes before MMEngine's
-    classes = {}
+    classes: dict[str, type] = {}
     for registry in (*vars(mmseg.registry).values(), FUNCTIONS):
         if isinstance(registry, Registry):
             registry.import_from_location()
@@ -133,7 +133,7 @@ def known_settings() -> set[str]:
 
 def check_value(value: object, path: str, classes: dict[str, type]) -> None:
     """Check what lies at a dotted path of a config, and all below it."""
-    children = enumerate(value) if isinstance(value, list | tuple) else ()
+    children: Iterable[tuple] = enumerate(value) if isinstance(value, list | tuple) else ()
     if isinstance(value, Config | dict):
         children = value.items()
         name = value.get('type')
@@ -227,7 +227,8 @@ def hints_of(taker: Callable) -> tuple[dict[str, tuple[object, bool]], bool]:
         tuple[dict[str, tuple[object, bool]], bool]: By name, a hint and whether it is strict; a
         hint that is not judged is None. And whether there are keywords without limit.
     """
-    hints, takes_any = {}, True
+    hints: dict[str, tuple[object, bool]] = {}
+    takes_any = True
     constructors = [vars(base).get('__init__') for base in getattr(taker, '__mro__', ())]
     for function in filter(inspect.isfunction, constructors or [taker]):
         parameters = inspect.signature(function).parameters

@@ -100,7 +100,7 @@ def test_the_wheel(built):
     found = contents(built[0])
     assert {name: each for name, each in found.items() if not name.startswith(metadata)} == expected
     kinds = {PurePosixPath(name).suffix for name in expected}
-    assert kinds == {'.py', '.sh', '.json', '.css'}
+    assert kinds == {'.py', '.sh', '.json', '.css', '.typed'}
     with zipfile.ZipFile(built[0]) as archive:
         for script in (name for name in expected if name.endswith('.sh')):
             assert archive.getinfo(script).external_attr >> 16 & 0o111, script

@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..models.segmentors import AdversarialWarmup, MCLSegmentor
+from ..models.segmentors.domain_segmentor import DomainSegmentor
 
 
 @torch.no_grad()
@@ -30,7 +31,7 @@ def operations(module: nn.Module, channels: int, size: tuple[int, int]) -> tuple
     return counter.get_total_flops(), outputs
 
 
-def operations_of(segmentor: nn.Module, size: tuple[int, int]) -> dict[str, int]:
+def operations_of(segmentor: DomainSegmentor, size: tuple[int, int]) -> dict[str, int]:
     """Floating-point operations per image of a segmentor's parts at an input of (H, W).
 
     Returns:
@@ -50,7 +51,7 @@ def operations_of(segmentor: nn.Module, size: tuple[int, int]) -> dict[str, int]
     return found
 
 
-def operations_of_step(segmentor: nn.Module, size: tuple[int, int]) -> int:
+def operations_of_step(segmentor: DomainSegmentor, size: tuple[int, int]) -> int:
     """Floating-point operations of a training step with one image a domain (method.md §3, §4).
 
     A backward pass costs two forward passes. Losses, style transfer and discriminators, which are

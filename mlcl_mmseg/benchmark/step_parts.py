@@ -10,10 +10,11 @@ from unittest import mock
 
 import torch
 from mmengine.optim import OptimWrapper
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..models.decode_heads import DeepLabV2Head, deeplabv2_head
 from ..models.segmentors import mcl
+from ..models.segmentors.domain_segmentor import DomainSegmentor
 from .clock import synchronise
 
 
@@ -34,12 +35,12 @@ class StepParts:
         self.calls: list[tuple[str, list[Tensor], list[Tensor]]] = []
 
     def run(
-        self, segmentor: nn.Module, batch: dict, optim_wrapper: OptimWrapper
+        self, segmentor: DomainSegmentor, batch: dict, optim_wrapper: OptimWrapper
     ) -> dict[str, float]:
         """Time one step.
 
         Args:
-            segmentor (nn.Module): It is trained by the step.
+            segmentor (DomainSegmentor): It is trained by the step.
             batch (dict): Of a loader.
             optim_wrapper (OptimWrapper): Of the network.
 
@@ -56,7 +57,9 @@ class StepParts:
             optim_wrapper.zero_grad()
         return dict(self.seconds)
 
-    def run_turn(self, segmentor: nn.Module, inputs: dict, optim_wrapper: OptimWrapper) -> None:
+    def run_turn(
+        self, segmentor: DomainSegmentor, inputs: dict, optim_wrapper: OptimWrapper
+    ) -> None:
         """Time the forward and backward passes of one turn of a step, see :func:`train_step`."""
         networks = [segmentor]
         with ExitStack() as patches:
@@ -92,7 +95,7 @@ class StepParts:
         """Time the calls of a function as that part, and cut the graph at their results."""
         original = getattr(owner, name)
 
-        def call(*args, **kwargs):
+        def call(*args: Any, **kwargs: Any) -> Any:
             with self.timed(part):
                 results = original(*args, **kwargs)
             self.calls.append((part, [], []))

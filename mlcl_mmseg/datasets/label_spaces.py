@@ -316,6 +316,8 @@ def raw_label_map(raw_labels: str, num_classes: int) -> dict[int, int]:
     Returns:
         dict[int, int]: Every raw id of the data set.
     """
-    column = {7: 1, 19: 2}
     label_space(num_classes)
-    return {raw: row[column[num_classes]] for raw, row in RAW_LABELS[raw_labels].items()}
+    return {
+        raw: of_7 if num_classes == 7 else of_19
+        for raw, (_, of_7, of_19) in RAW_LABELS[raw_labels].items()
+    }

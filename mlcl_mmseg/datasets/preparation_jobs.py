@@ -26,7 +26,8 @@ class Job(NamedTuple):
     """
 
     task: int
-    index: int
+    # it hides a method of tuples that is not used
+    index: int  # type: ignore[assignment]
     numbers: tuple[int, ...]
     known: tuple[Record | None, ...]
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -153,7 +153,7 @@ def run_jobs(
 
     with ExitStack() as stack:
         share(tasks)
-        run = map
+        run: Callable[..., Iterable] = map
         if num_workers != 0:
             pool = ProcessPoolExecutor(num_workers, initializer=share, initargs=(tasks,))
             stack.callback(pool.shutdown, cancel_futures=True)

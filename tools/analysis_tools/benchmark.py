@@ -40,6 +40,7 @@ from mlcl_mmseg.engine.precision import (
     use_precision,
 )
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.models.segmentors.domain_segmentor import DomainSegmentor
 from mlcl_mmseg.models.segmentors.teacher import Teacher
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration
 
@@ -74,14 +75,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build_segmentor(config: Config, device: str) -> torch.nn.Module:
+def build_segmentor(config: Config, device: str) -> DomainSegmentor:
     """The config's segmentor with random weights."""
     config.model.backbone.init_cfg = None
     torch.manual_seed(0)
     return MODELS.build(config.model).to(device)
 
 
-def prepared_batch(config: Config, segmentor: torch.nn.Module) -> dict:
+def prepared_batch(config: Config, segmentor: DomainSegmentor) -> dict:
     """Random inputs of a training step, on the segmentor's device."""
     _, crop = sizes_of(config)
     return segmentor.data_preprocessor(random_batch(config, crop), True)['inputs']
