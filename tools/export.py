@@ -36,7 +36,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Export the deployed network')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--format', choices=FORMATS, required=True, help='onnx or torch.export')
+    parser.add_argument(
+        '--format', choices=FORMATS, required=True, help='onnx, or torch for torch.export'
+    )
     parser.add_argument('--out', type=Path, required=True, help='the new file, .onnx or .pt2')
     parser.add_argument(
         '--output', choices=OUTPUTS, default=OUTPUTS[0], help=f'default: {OUTPUTS[0]}'
