@@ -189,6 +189,11 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
     elif config.get('work_dir') is None:
         resolved = Path(path).resolve()
         config.work_dir = str(Path('work_dirs', resolved.parent.name, resolved.stem))
+    if config.get('experiment_name') is None:
+        # MMEngine's default, the config's name and the second, may be the same for two stages,
+        # which would then share their log and their best score
+        work_dir = Path(config.work_dir).resolve()
+        config.experiment_name = f'{work_dir.parent.name}_{work_dir.name}'
     return config
 
 

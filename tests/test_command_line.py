@@ -56,6 +56,16 @@ def test_the_default_work_dir(tmp_path, monkeypatch):
     assert load_config(str(path), dict(work_dir='opted'), None, 'none').work_dir == 'opted'
 
 
+@pytest.mark.parametrize('work_dirs', [(None, None), ('runs/warmup', 'runs')])
+def test_stages_that_begin_in_one_second_are_two_experiments(work_dirs):
+    """MMEngine keeps logs, figures and best scores by the name of the experiment."""
+    names = [
+        load_config(f'configs/{stage}/g2ci.py', {}, work_dir, 'none').experiment_name
+        for stage, work_dir in zip(('warmup', 'mlcl'), work_dirs)
+    ]
+    assert names[0] != names[1]
+
+
 def test_a_config_that_is_not_there():
     with pytest.raises(InputError, match='The config nowhere.py does not exist'):
         load_config('nowhere.py', {}, None, 'none')
