@@ -192,8 +192,8 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
     if config.get('experiment_name') is None:
         # MMEngine's default, the config's name and the second, may be the same for two stages,
         # which would then share their log and their best score
-        work_dir = Path(config.work_dir).resolve()
-        config.experiment_name = f'{work_dir.parent.name}_{work_dir.name}'
+        folder = Path(config.work_dir).resolve()
+        config.experiment_name = f'{folder.parent.name}_{folder.name}'
     return config
 
 
