@@ -1,12 +1,14 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import mmengine.config.config
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import base_dataset
 from mmseg.utils import register_all_modules
 from PIL import Image
+from yapf.yapflib import yapf_api
 
 import mlcl_mmseg  # noqa: F401
 
@@ -34,6 +36,15 @@ def no_garbage_collection_by_data_sets():
     """Each collects when it is built, a quarter of a second in a process of many tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base_dataset, 'gc', SimpleNamespace(collect=lambda: 0))
+        yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def no_formatting_of_configs():
+    """MMEngine formats a config some five times a run, two thirds of a second each."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (yapf_api, mmengine.config.config):
+            patch.setattr(module, 'FormatCode', lambda text, **_: (text, True), raising=False)
         yield
 
 
