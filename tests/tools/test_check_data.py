@@ -188,7 +188,7 @@ def test_no_number_of_processes(monkeypatch, capsys):
 
     with pytest.raises(SystemExit):
         main()
-    assert 'argument --workers: invalid' in capsys.readouterr().err
+    assert "argument --workers: '0' is no number from 1" in capsys.readouterr().err
 
 
 def test_a_missing_data_set(tmp_path):
