@@ -24,11 +24,11 @@ docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 unit: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 # kills, processes and damaged files in numbers; about half an hour on two cores
 test-thorough: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m thorough
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m thorough
 
 # a toy world, all stages, a table and a picture; SEED=1 for another world
 demo: $(READY)
@@ -60,7 +60,7 @@ $(READY): pyproject.toml constraints.txt
 classic: $(CLASSIC)/.ready
 
 test-classic: $(CLASSIC)/.ready
-	OMP_NUM_THREADS=1 $(CLASSIC)/bin/python -m pytest --numprocesses 2 tests/golden tests/released tests/models \
+	OMP_NUM_THREADS=1 $(CLASSIC)/bin/python -m pytest --numprocesses 2 --dist worksteal tests/golden tests/released tests/models \
 		tests/engine tests/deployment tests/visualization tests/test_safe_load.py tests/test_config_check.py \
 		tests/tools/test_mcl2mmseg.py tests/tools/test_train_and_test.py
 
