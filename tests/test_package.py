@@ -45,7 +45,8 @@ def installed(built, tmp_path_factory):
     """Folder of the commands of an environment with the wheel and what it depends on.
 
     It finds dependencies where this environment has them. A .pth file there, such as the one of an
-    editable installation, is not read, so that nothing leads to the checkout.
+    editable installation, is not read, so that nothing leads to the checkout; but that of
+    setuptools has to be, by which Python 3.12 has the distutils that MMEngine imports.
     """
     folder = tmp_path_factory.mktemp('installed')
     subprocess.run([sys.executable, '-m', 'venv', '--without-pip', folder], check=True)
@@ -57,6 +58,9 @@ def installed(built, tmp_path_factory):
     (packages,) = folder.glob('lib/*/site-packages')
     others = [path for path in sys.path if Path(path).name in ('site-packages', 'dist-packages')]
     (packages / 'dependencies.pth').write_text('\n'.join(others))
+    for path in others:
+        for distutils in Path(path).glob('distutils-precedence.pth'):
+            shutil.copy(distutils, packages)
     return folder / 'bin'
 
 
