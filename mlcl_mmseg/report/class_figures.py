@@ -6,7 +6,7 @@ import numpy as np
 
 from ..released.published import published_results
 from .groups import Figure, Group, figure, leader
-from .markup import Markup, details, paragraph, table, tag
+from .markup import Markup, details, paragraph, section, table, tag
 from .overview import group_name
 
 # share of a row from which its cell is dark
@@ -61,9 +61,8 @@ def label_spaces(groups: Sequence[Group]) -> list[tuple[dict, list[Group]]]:
 def class_tables(groups: Sequence[Group]) -> Markup:
     """IoU per class and domain, a table for each set of classes."""
     tables = [class_table(*space) for space in label_spaces(groups)]
-    return tag(
-        'section',
-        tag('h2', 'Classes'),
+    return section(
+        'Classes',
         tables,
         paragraph(
             'IoU (%) at the best validation. Bold: the highest of the runs.'
@@ -132,9 +131,8 @@ def confusion_matrices(groups: Sequence[Group]) -> Markup:
                     matrices.append(matrix(domain, np.sum(found, axis=0), record))
             content = tag('div', matrices, class_='matrices')
             parts.append(details(group_name(group), content, open_=group is best))
-    return tag(
-        'section',
-        tag('h2', 'Confusion matrices'),
+    return section(
+        'Confusion matrices',
         parts,
         paragraph(
             'Rows: labels. Columns: predictions. Percent of the labelled pixels of a class, at the '

@@ -6,7 +6,7 @@ from ..errors import InputError
 from ..released.published import published_curve
 from .chart import MOST_POINTS, Line, line_chart
 from .groups import Group
-from .markup import Markup, details, paragraph, tag
+from .markup import Markup, details, paragraph, section, tag
 from .overview import domains_of, group_name
 
 # of what is logged, no figure of the training
@@ -60,7 +60,7 @@ def validation_curves(groups: Sequence[Group]) -> Markup:
         if charts
         else paragraph('Nothing has been validated yet.')
     )
-    return tag('section', tag('h2', 'Validations'), content, id='validations')
+    return section('Validations', content, id='validations')
 
 
 def training_curves(groups: Sequence[Group]) -> Markup:
@@ -81,9 +81,8 @@ def training_curves(groups: Sequence[Group]) -> Markup:
                 drawn.append(line_chart(name, lines))
         return tag('div', drawn, class_='charts')
 
-    return tag(
-        'section',
-        tag('h2', 'Training'),
+    return section(
+        'Training',
         legend(groups),
         tag('h3', 'Losses'),
         charts(losses),

@@ -76,6 +76,11 @@ def table(
     return tag('div', inner, class_='scroll', tabindex=0)
 
 
+def section(title: str, *content: Any, **attributes: Any) -> Markup:
+    """A part of the page under its heading."""
+    return tag('section', tag('h2', title), *content, **attributes)
+
+
 def details(summary: Any, *content: Any, open_: bool = False) -> Markup:
     """Content that is folded away."""
     attributes = dict(open='') if open_ else {}

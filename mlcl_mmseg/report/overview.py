@@ -8,7 +8,7 @@ import numpy as np
 
 from ..released.published import published_results
 from .groups import Group
-from .markup import Markup, details, paragraph, table, tag
+from .markup import Markup, details, paragraph, section, table, tag
 from .run import Run
 
 # settings that tell runs apart by where they lie or how they were started
@@ -50,9 +50,8 @@ def best_figures(groups: Sequence[Group]) -> Markup:
             rows.append([f'{setting}, the authors’', mean, *cells, '–', '60000', '–'])
     heads = ['', 'mean', *domains, 'at iteration', 'of', 'seed']
     has_seeds = any(len(group.runs) > 1 for group in groups)
-    return tag(
-        'section',
-        tag('h2', 'Best validation'),
+    return section(
+        'Best validation',
         table([heads], rows, class_='figures'),
         paragraph(
             'mIoU (%), at the iteration with the highest mean over the domains.',
@@ -92,9 +91,8 @@ def settings(groups: Sequence[Group]) -> Markup:
         for title, read in readers.items()
         if any(read(run) is not None for group in groups for run in group.runs)
     ]
-    return tag(
-        'section',
-        tag('h2', 'Settings'),
+    return section(
+        'Settings',
         table([['', *map(group_name, groups)]], rows),
         differences([run for group in groups for run in group.runs]),
         [
@@ -200,9 +198,8 @@ def environments(groups: Sequence[Group]) -> Markup:
         kind = 'differs' if len(set(values)) > 1 else None
         rows.append([key, *(tag('td', value, class_=kind) for value in values)])
     without = [run.name for run in runs if not run.environment]
-    return tag(
-        'section',
-        tag('h2', 'Versions and hardware'),
+    return section(
+        'Versions and hardware',
         table([['', *map(group_name, groups)]], rows) if rows else None,
         paragraph(f'Not kept by: {", ".join(without)}.') if without else None,
         id='versions',

@@ -13,7 +13,7 @@ from ..datasets.label_spaces import IGNORE_INDEX
 from ..errors import InputError
 from ..safe_load import use_safe_loading
 from .groups import Group, leader
-from .markup import Markup, inline_image, paragraph, tag
+from .markup import Markup, inline_image, paragraph, section, tag
 from .run import Run
 
 # the widest picture, in pixels
@@ -140,9 +140,8 @@ def pictures(groups: Sequence[Group], count: int) -> Markup:
                 f'(%), the mean over the classes in label or prediction, at the best validation of '
                 f'{best.first.name}. Hatched: not labelled.'
             )
-    return tag(
-        'section',
-        tag('h2', 'Best and worst images'),
+    return section(
+        'Best and worst images',
         parts,
         [paragraph(each) for each in reasons],
         id='images',

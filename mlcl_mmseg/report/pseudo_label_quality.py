@@ -14,7 +14,7 @@ from .chart import Line, line_chart
 from .class_figures import class_iou
 from .curves import legend
 from .groups import Group, figure
-from .markup import Markup, paragraph, table, tag
+from .markup import Markup, paragraph, section, table, tag
 from .overview import group_name
 from .records import read_pseudo_label
 from .run import Run
@@ -171,9 +171,8 @@ def pseudo_label_quality(groups: Sequence[Group]) -> Markup:
         body = paragraph(
             'None of these runs kept pseudo-labels of target images that have label files.'
         )
-    return tag(
-        'section',
-        tag('h2', 'Pseudo-labels'),
+    return section(
+        'Pseudo-labels',
         body,
         [paragraph(each) for each in reasons],
         id='pseudo-labels',
