@@ -1,3 +1,4 @@
+import importlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,8 @@ from PIL import Image
 from yapf.yapflib import yapf_api
 
 import mlcl_mmseg  # noqa: F401
+
+TOOLS = Path(__file__).parents[1] / 'tools'
 
 register_all_modules()
 # PyTorch counts devices at its first backward pass, after an export also those that are not there;
@@ -46,6 +49,19 @@ def no_formatting_of_configs():
         for module in (yapf_api, mmengine.config.config):
             patch.setattr(module, 'FormatCode', lambda text, **_: (text, True), raising=False)
         yield
+
+
+@pytest.fixture
+def run_tool(monkeypatch):
+    """Run a tool in this process: its path below tools/ and its arguments."""
+
+    def run(tool, *arguments):
+        path = TOOLS / tool
+        monkeypatch.syspath_prepend(path.parent)
+        monkeypatch.setattr('sys.argv', [str(path), *map(str, arguments)])
+        importlib.import_module(path.stem).main()
+
+    return run
 
 
 def draw_scene(rng: np.random.Generator, ids: dict[str, int], tint: np.ndarray, size=(48, 32)):

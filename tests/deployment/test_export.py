@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -140,17 +141,9 @@ def test_what_is_missing_is_named(monkeypatch):
 
 
 @pytest.fixture
-def run_export(checkpoint, monkeypatch):
+def run_export(checkpoint, run_tool):
     """The tool, in this process."""
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    from export import main
-
-    def run(*arguments):
-        command = ['export.py', SMALL_MLCL, checkpoint, *arguments]
-        monkeypatch.setattr('sys.argv', [str(each) for each in command])
-        main()
-
-    return run
+    return partial(run_tool, 'export.py', SMALL_MLCL, checkpoint)
 
 
 def test_the_example(run_export, config, checkpoint, images, tmp_path, capsys):

@@ -252,15 +252,11 @@ def test_devices():
         ),
     ],
 )
-def test_mistakes_on_the_command_line(images, tmp_path, monkeypatch, arguments, message):
+def test_mistakes_on_the_command_line(images, run_tool, arguments, message):
     (images.parent / f'{images.name}3.avi').write_bytes(b'no video')
-    monkeypatch.syspath_prepend(ROOT / 'tools')
     arguments = [each.format(*[images] * 2) for each in arguments]
-    monkeypatch.setattr('sys.argv', ['predict.py', str(SMALL_MLCL), *arguments])
-    from predict import main
-
     with pytest.raises(InputError, match=message):
-        main()
+        run_tool('predict.py', SMALL_MLCL, *arguments)
 
 
 def test_mistakes_end_in_one_sentence(images, tmp_path):

@@ -113,14 +113,10 @@ def test_other_files(checkpoint, message):
         strip(checkpoint, 'x.pth')
 
 
-def test_mistakes_on_the_command_line(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'tools/model_converters')
-    from strip import main
-
+def test_mistakes_on_the_command_line(checkpoint, tmp_path, run_tool):
     for source, destination, message in (
         (checkpoint, checkpoint, 'is there already: give a new file as DST'),
         (tmp_path / 'no.pth', tmp_path / 'x.pth', 'no.pth does not exist: correct the path'),
     ):
-        monkeypatch.setattr('sys.argv', ['strip.py', str(source), str(destination)])
         with pytest.raises(InputError, match=message):
-            main()
+            run_tool('model_converters/strip.py', source, destination)

@@ -1,7 +1,6 @@
 """The page in a browser: nothing from outside, no complaint, no wider than a phone."""
 
 import re
-import sys
 
 import pytest
 
@@ -9,7 +8,7 @@ from mlcl_mmseg.command_line import end_with_sentence
 from mlcl_mmseg.report.page import LINKS, write_report
 
 from .browser import CHROMIUM, Browser
-from .conftest import HOSTILE, ROOT, leave_run
+from .conftest import HOSTILE, leave_run
 
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None, reason='there is no browser: apt-get install chromium'
@@ -119,25 +118,22 @@ def test_the_browser_would_tell(tmp_path):
         assert browser.evaluate(FOREIGN) == 2
 
 
-def test_the_tool(tmp_path, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(ROOT / 'tools/analysis_tools')
-    import report
-
+def test_the_tool(tmp_path, run_tool, capsys):
     leave_run(tmp_path / 'run')
     page = tmp_path / 'pages/a.html'
-    arguments = ['report.py', str(tmp_path / 'run'), '--out', str(page), '--images', '0']
-    monkeypatch.setattr(sys, 'argv', arguments)
-    end_with_sentence(report.main)
+
+    def report(work_dir, out):
+        arguments = [work_dir, '--out', out, '--images', 0]
+        end_with_sentence(lambda: run_tool('analysis_tools/report.py', *arguments))
+
+    report(tmp_path / 'run', page)
     assert f'{page} shows the runs' in capsys.readouterr().out
     assert '<h2>Confusion matrices</h2>' in page.read_text()
     for out, message in (
         (tmp_path, 'is a folder: give the page, an .html file'),
         (page / 'below/a.html', 'below cannot be written .*: choose another with --out'),
     ):
-        arguments[3] = str(out)
         with pytest.raises(SystemExit, match=message):
-            end_with_sentence(report.main)
-    arguments[3] = str(page)
-    arguments[1] = str(tmp_path)
+            report(tmp_path / 'run', out)
     with pytest.raises(SystemExit, match='holds no config: give the work dir of a run.'):
-        end_with_sentence(report.main)
+        report(tmp_path, page)

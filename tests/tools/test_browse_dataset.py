@@ -31,12 +31,9 @@ CELL = (320, 160)
 
 
 @pytest.fixture
-def browse(toy_data, tmp_path, monkeypatch):
+def browse(toy_data, tmp_path, run_tool, monkeypatch):
     """Run the tool in this process: the titles and the sections of each sheet."""
-    monkeypatch.syspath_prepend(ROOT / 'tools/analysis_tools')
     monkeypatch.setenv('MLCL_REAL_DATA', str(toy_data))
-    from browse_dataset import main
-
     original, sheets = batch_sheet.contact_sheet, []
 
     def recorded(sections, titles, *legend):
@@ -46,10 +43,8 @@ def browse(toy_data, tmp_path, monkeypatch):
     monkeypatch.setattr(batch_sheet, 'contact_sheet', recorded)
 
     def run(stage, *arguments):
-        out = ['--out', str(tmp_path / 'out')]
-        command = ['browse_dataset.py', str(CONFIGS / f'small_{stage}.py'), *out, *arguments]
-        monkeypatch.setattr('sys.argv', [*command, '--cfg-options', *OPTIONS])
-        main()
+        command = [CONFIGS / f'small_{stage}.py', '--out', tmp_path / 'out', *arguments]
+        run_tool('analysis_tools/browse_dataset.py', *command, '--cfg-options', *OPTIONS)
         return sheets
 
     return run

@@ -31,20 +31,15 @@ def world(whole, tmp_path):
 
 
 @pytest.fixture
-def check(world, monkeypatch, capsys):
+def check(world, run_tool, monkeypatch, capsys):
     """Run the tool on the world: what it prints and its report."""
 
     def check(fails, config=CONFIG, *arguments):
         folder = world.parent
         files = ['--json', folder / 'report.json', '--chart', folder / 'chart.png']
-        command = [TOOL, config, *files, '--workers', '2', *arguments]
-        monkeypatch.setattr('sys.argv', [str(part) for part in command])
         monkeypatch.setenv('MLCL_DATA_ROOT', str(world))
-        monkeypatch.syspath_prepend(TOOL.parent)
-        from check_data import main
-
         with pytest.raises(SystemExit) as ended:
-            main()
+            run_tool('check_data.py', config, *files, '--workers', 2, *arguments)
         assert ended.value.code == fails
         report = json.loads((folder / 'report.json').read_text())
         assert report['ok'] != fails
@@ -181,13 +176,9 @@ def test_validation_on_a_single_domain(world, check):
     assert [domain['name'] for domain in report['domains']] == ['source gta5', 'validation idd']
 
 
-def test_no_number_of_processes(monkeypatch, capsys):
-    monkeypatch.setattr('sys.argv', [str(TOOL), str(CONFIG), '--workers', '0'])
-    monkeypatch.syspath_prepend(TOOL.parent)
-    from check_data import main
-
+def test_no_number_of_processes(run_tool, capsys):
     with pytest.raises(SystemExit):
-        main()
+        run_tool('check_data.py', CONFIG, '--workers', 0)
     assert "argument --workers: '0' is no number from 1" in capsys.readouterr().err
 
 

@@ -1,5 +1,6 @@
 """Configs for the user's own folder."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def copy_configs(tmp_path, monkeypatch):
+def copy_configs(tmp_path, run_tool, monkeypatch):
     """Run the tool in this process in an empty folder."""
-    monkeypatch.syspath_prepend(ROOT / 'tools')
     monkeypatch.chdir(tmp_path)
-    from copy_configs import main
-
-    def run(*arguments):
-        monkeypatch.setattr('sys.argv', ['copy_configs.py', *arguments])
-        main()
-
-    return run
+    return partial(run_tool, 'copy_configs.py')
 
 
 def contents(folder):

@@ -13,15 +13,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def print_config(monkeypatch, capsys):
+def print_config(run_tool, monkeypatch, capsys):
     """Run the tool in this process from the repository's root; what it prints."""
-    monkeypatch.syspath_prepend(ROOT / 'tools')
     monkeypatch.chdir(ROOT)
-    from print_config import main
 
     def run(*arguments):
-        monkeypatch.setattr('sys.argv', ['print_config.py', *arguments])
-        main()
+        run_tool('print_config.py', *arguments)
         return capsys.readouterr().out
 
     return run

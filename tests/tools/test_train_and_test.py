@@ -217,16 +217,13 @@ def test_learning_rates_scale_with_the_batch(toy_data, tmp_path):
         (['--launcher', 'slurm'], 'slurm needs the variable SLURM_PROCID: start with tools/slurm'),
     ],
 )
-def test_mistakes_on_the_command_line(toy_data, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.syspath_prepend(ROOT / 'tools')
+def test_mistakes_on_the_command_line(
+    toy_data, tmp_path, run_tool, monkeypatch, arguments, message
+):
     monkeypatch.setenv('MLCL_REAL_DATA', str(toy_data))
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    config = str(CONFIGS / 'small_mlcl.py')
-    monkeypatch.setattr('sys.argv', ['train.py', config, '--work-dir', str(tmp_path), *arguments])
-    from train import main
-
     with pytest.raises(InputError, match=message):
-        main()
+        run_tool('train.py', CONFIGS / 'small_mlcl.py', '--work-dir', tmp_path, *arguments)
 
 
 @pytest.mark.parametrize(
