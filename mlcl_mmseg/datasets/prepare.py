@@ -18,6 +18,7 @@ from rich.progress import track
 from ..durable_files import locked_folder
 from ..errors import InputError
 from .preparation_jobs import Job, Task, jobs_of, tasks_of
+from .prepared import Preparation
 from .prepared_files import PreparedFiles, Record
 
 # between manifests: what a run that is killed loses
@@ -71,7 +72,7 @@ def prepare_config(
             f'No pipeline of {config.filename} begins with LoadImageFromFile, LoadRawLabel and '
             'Resize as in configs/_base_/datasets/domains_7.py: there is nothing to prepare.'
         )
-    preparations = {task.preparation.folder: task.preparation for task in tasks}
+    preparations = preparations_of(tasks)
     with ExitStack() as locks:
         for folder in preparations:
             try:
@@ -99,6 +100,11 @@ def prepare_config(
         )
         for folder in preparations
     ]
+
+
+def preparations_of(tasks: Sequence[Task]) -> dict[Path, Preparation]:
+    """The preparations that tasks add to, by folder."""
+    return {task.preparation.folder: task.preparation for task in tasks}
 
 
 def known_records(files: PreparedFiles) -> dict[str, Record]:
@@ -147,8 +153,8 @@ def run_jobs(
     made: Counter[Path] = Counter()
 
     def finish() -> None:
-        for preparation in {task.preparation.folder: task.preparation for task in tasks}.values():
-            for files in preparation.files if made[preparation.folder] else ():
+        for folder, preparation in preparations_of(tasks).items():
+            for files in preparation.files if made[folder] else ():
                 files.finish(records[files.manifest_path])
 
     with ExitStack() as stack:

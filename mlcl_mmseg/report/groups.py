@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.stage_files import STARTED
 from .run import Run, read_settings
 
 # of the style sheet; after as many groups they come again
@@ -131,7 +132,7 @@ def key_of(run: Run) -> str:
     settings = without_seed(run.settings)
     origin = run.config.get('load_from')
     if origin is not None:
-        started = Path(origin).parent / 'started.json'
+        started = Path(origin).parent / STARTED
         if started.is_file():
             # weights of other seeds differ, too
             settings['load_from'] = without_seed(read_settings(started))

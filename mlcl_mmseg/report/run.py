@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from ..engine.stage_files import COMPLETE, STARTED
 from ..errors import InputError, MissingFileError
 from ..released.published import setting_of
 from .records import ENVIRONMENT, PSEUDO_LABELS, VALIDATIONS
@@ -97,11 +98,9 @@ def read_run(folder: str | Path, name: str) -> Run:
     """
     folder = Path(folder)
     path = config_file(folder)
-    started = folder / 'started.json'
+    started = folder / STARTED
     if not started.is_file():
-        raise MissingFileError(
-            f'{folder} holds no started.json: give a work dir of tools/train.py.'
-        )
+        raise MissingFileError(f'{folder} holds no {STARTED}: give a work dir of tools/train.py.')
     lines = read_lines(folder)
     if not lines:
         raise MissingFileError(
@@ -117,7 +116,7 @@ def read_run(folder: str | Path, name: str) -> Run:
         config=read_config(path),
         config_text=path.read_text(),
         settings=read_settings(started),
-        is_complete=(folder / 'complete.json').is_file(),
+        is_complete=(folder / COMPLETE).is_file(),
         scalars=training_scalars(lines),
         validations=validations_of(lines),
         records=records,
