@@ -60,7 +60,7 @@ $(READY): pyproject.toml constraints.txt
 classic: $(CLASSIC)/.ready
 
 test-classic: $(CLASSIC)/.ready
-	OMP_NUM_THREADS=1 $(CLASSIC)/bin/python -m pytest --numprocesses 2 --dist worksteal tests/golden tests/released tests/models \
+	OMP_NUM_THREADS=1 $(CLASSIC)/bin/python -m pytest --numprocesses 2 --dist worksteal tests/golden tests/methods tests/models \
 		tests/engine tests/deployment tests/visualization tests/test_safe_load.py tests/test_config_check.py \
 		tests/tools/test_mcl2mmseg.py tests/tools/test_train_and_test.py
 

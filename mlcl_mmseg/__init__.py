@@ -4,8 +4,8 @@ Importing the package registers its data sets, transforms, models, hooks and met
 MMSegmentation: ``custom_imports = dict(imports=['mlcl_mmseg'])``.
 """
 
-from . import datasets, engine, evaluation, models
+from . import datasets, engine, evaluation, methods, models
 from .shipped import CONFIGS
 
 __version__ = '0.1.0'
-__all__ = ['CONFIGS', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = ['CONFIGS', 'datasets', 'engine', 'evaluation', 'methods', 'models']

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import mlcl_mmseg
-from mlcl_mmseg.datasets.toy import write_toy_world
+from mlcl_mmseg.toy_world import write_toy_world
 
 ROOT = Path(__file__).parents[1]
 STEPS = [

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mlcl_mmseg.command_line import check_writable, count, end_with_sentence, size
-from mlcl_mmseg.datasets.toy import write_toy_world
+from mlcl_mmseg.toy_world import write_toy_world
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..models.segmentors import AdversarialWarmup, MCLSegmentor
-from ..models.segmentors.domain_segmentor import DomainSegmentor
+from ..methods.adversarial import AdversarialWarmup
+from ..methods.base import DomainSegmentor
+from ..methods.mcl import MCLSegmentor
 
 
 @torch.no_grad()

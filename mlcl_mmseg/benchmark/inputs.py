@@ -12,9 +12,9 @@ from mmengine.config import Config
 from torch import Tensor
 
 from ..datasets.multi_domain import MultiDomainDataset
-from ..datasets.toy import write_toy_world
 from ..errors import InputError
 from ..pseudo_labels import PseudoLabelGeneration, label_grid
+from ..toy_world import write_toy_world
 
 FRAME = (2048, 1024)
 NUM_FRAMES = 4

@@ -12,9 +12,9 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
+from ..methods.base import DomainSegmentor
+from ..methods.mcl import segmentor as mcl
 from ..models.decode_heads import DeepLabV2Head, deeplabv2_head
-from ..models.segmentors import mcl
-from ..models.segmentors.domain_segmentor import DomainSegmentor
 from .clock import synchronise
 
 

@@ -12,8 +12,8 @@ from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 from ..errors import InputError, MissingFileError
+from ..labels import IGNORE_INDEX, label_space, lookup_table, raw_label_map
 from .image_files import check_depth, open_image
-from .label_spaces import IGNORE_INDEX, label_space, lookup_table, raw_label_map
 from .prepared import Preparation, loading_of, prepared_root
 from .prepared_files import PREPARE
 

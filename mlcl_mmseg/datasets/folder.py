@@ -5,8 +5,8 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
+from ..labels import IGNORE_INDEX
 from .domain import DomainDataset
-from .label_spaces import IGNORE_INDEX
 
 
 @DATASETS.register_module()

@@ -14,9 +14,9 @@ from mmseg.registry import DATASETS
 from rich.progress import track
 
 from ..errors import InputError, MissingFileError
+from ..labels import IGNORE_INDEX
 from .domain import DomainDataset
 from .image_files import open_image
-from .label_spaces import IGNORE_INDEX
 
 # what a process checks samples of
 shared_domain: DomainDataset

@@ -6,8 +6,8 @@ import numpy as np
 from mmseg.registry import DATASETS
 
 from ..errors import InputError, MissingFileError
+from ..labels import RAW_LABELS
 from .domain import DomainDataset
-from .label_spaces import RAW_LABELS
 
 
 @DATASETS.register_module()

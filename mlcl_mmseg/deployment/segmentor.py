@@ -7,9 +7,9 @@ from mmengine.runner import load_checkpoint
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
 
-from ..datasets.label_spaces import label_space
 from ..engine.stage_files import check_checkpoint
 from ..errors import InputError
+from ..labels import label_space
 
 
 def load_segmentor(config: Config, checkpoint: str, device: str = 'cpu') -> EncoderDecoder:

@@ -1,8 +1,7 @@
 """Checkpoints with what deployment needs, and nothing else."""
 
 from ..errors import InputError
-from ..models.segmentors.domain_segmentor import DomainSegmentor
-from ..models.segmentors.multi_target import WARMUP_PARTS
+from ..methods.base import WARMUP_PARTS, DomainSegmentor
 
 
 def strip(checkpoint: dict, path: str) -> dict:

@@ -3,14 +3,12 @@
 from typing import Any
 
 import torch
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import MODEL_WRAPPERS
-from mmengine.runner import Runner
 from torch import nn
 
-from ..models.segmentors.domain_segmentor import DomainSegmentor
-from ..models.segmentors.train_step import train_step
+from ..models.train_step import train_step
 
 
 # MMEngine's own registry: Runner looks wrappers up there and nowhere else
@@ -40,8 +38,3 @@ class MultiTargetDistributedDataParallel(MMDistributedDataParallel):
         if isinstance(optim_wrapper, OptimWrapperDict):
             optim_wrapper = optim_wrapper['network']
         return train_step(self, data, optim_wrapper, self.module.turns)
-
-
-def segmentor_of(runner: Runner) -> DomainSegmentor:
-    """The segmentor that a runner trains, without its distributed wrapper."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

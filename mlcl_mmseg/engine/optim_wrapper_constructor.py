@@ -11,8 +11,8 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZER
 from torch import nn
 
 from ..errors import InputError
-from ..models.segmentors.domain_segmentor import DomainSegmentor
-from ..released.names import updates_a_step
+from ..methods.base import DomainSegmentor
+from ..methods.mcl.released.names import updates_a_step
 
 NESTED, STATED = 'nested', 'stated'
 

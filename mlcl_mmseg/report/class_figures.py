@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..released.published import published_results
+from ..methods.mcl.released.published import published_results
 from .groups import Figure, Group, figure, leader
 from .markup import Markup, details, paragraph, section, table, tag
 from .overview import group_name

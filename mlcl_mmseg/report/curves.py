@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..errors import InputError
-from ..released.published import published_curve
+from ..methods.mcl.released.published import published_curve
 from .chart import MOST_POINTS, Line, line_chart
 from .groups import Group
 from .markup import Markup, details, paragraph, section, tag

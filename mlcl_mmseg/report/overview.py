@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..released.published import published_results
+from ..methods.mcl.released.published import published_results
 from .groups import Group
 from .markup import Markup, details, paragraph, section, table, tag
 from .run import Run

@@ -9,8 +9,8 @@ from mmengine.runner import load_checkpoint
 from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
-from ..datasets.label_spaces import IGNORE_INDEX
 from ..errors import InputError
+from ..labels import IGNORE_INDEX
 from ..safe_load import use_safe_loading
 from .groups import Group, leader
 from .markup import Markup, inline_image, paragraph, section, tag

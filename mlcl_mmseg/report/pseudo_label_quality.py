@@ -8,8 +8,8 @@ from mmseg.registry import DATASETS
 
 from ..datasets.domain import DomainDataset
 from ..datasets.image_files import open_image
-from ..datasets.label_spaces import IGNORE_INDEX
 from ..errors import InputError
+from ..labels import IGNORE_INDEX
 from .chart import Line, line_chart
 from .class_figures import class_iou
 from .curves import legend

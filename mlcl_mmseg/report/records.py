@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..durable_files import write_durably
-from ..pseudo_labels import select_pseudo_label
+from ..methods.mcl.selection import select_pseudo_label
 
 ENVIRONMENT = 'environment.json'
 VALIDATIONS = 'validations'

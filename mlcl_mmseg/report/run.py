@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from ..engine.stage_files import COMPLETE, STARTED
 from ..errors import InputError, MissingFileError
-from ..released.published import setting_of
+from ..methods.mcl.released.published import setting_of
 from .records import ENVIRONMENT, PSEUDO_LABELS, VALIDATIONS
 
 

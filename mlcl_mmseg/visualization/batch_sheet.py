@@ -7,7 +7,7 @@ import numpy as np
 from torch import nn
 
 from ..datasets.multi_domain import MultiDomainDataset
-from ..models.segmentors import MCLSegmentor
+from ..methods.mcl import MCLSegmentor
 from .cells import CellPainter, cell_size
 from .contact_sheet import Section, contact_sheet
 

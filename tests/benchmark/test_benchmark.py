@@ -19,8 +19,8 @@ from mlcl_mmseg.benchmark.arithmetic import operations_of, operations_of_step
 from mlcl_mmseg.benchmark.inputs import random_batch as batch_for
 from mlcl_mmseg.benchmark.step_parts import StepParts
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.models.segmentors.teacher import Teacher
 from mlcl_mmseg.models.style.reinhard import ReinhardTransfer
+from mlcl_mmseg.pseudo_labels.teacher import Teacher
 
 from ..models.conftest import build_tiny, random_batch  # noqa: F401
 

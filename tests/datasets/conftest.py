@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from mlcl_mmseg.datasets.label_spaces import RAW_LABELS
+from mlcl_mmseg.labels import RAW_LABELS
 
 WIDTH, HEIGHT = 48, 24
 LOAD = dict(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcl_mmseg.datasets.label_spaces import LABEL_SPACES
+from mlcl_mmseg.labels import LABEL_SPACES
 
 from .conftest import (
     DATA_SETS,

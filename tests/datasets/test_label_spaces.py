@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcl_mmseg.datasets.label_spaces import (
+from mlcl_mmseg.labels import (
     IGNORE_INDEX,
     LABEL_SPACES,
     RAW_LABELS,

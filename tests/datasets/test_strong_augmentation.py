@@ -22,7 +22,7 @@ from mlcl_mmseg.datasets.transforms.strong import (
     translation_matrix,
     warp_image,
 )
-from mlcl_mmseg.pseudo_labels.geometry import warp_pseudo_label
+from mlcl_mmseg.methods.mcl.geometry import warp_pseudo_label
 
 from .conftest import random_pixels
 

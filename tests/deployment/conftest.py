@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from PIL import Image
 
-from mlcl_mmseg.datasets.label_spaces import label_space
+from mlcl_mmseg.labels import label_space
 
 from ..conftest import draw_scene
 from ..tools.calling import CONFIGS

@@ -9,12 +9,12 @@ import torch
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from PIL import Image
 
-from mlcl_mmseg.datasets.label_spaces import label_space
 from mlcl_mmseg.deployment.inputs import Video, find_images
 from mlcl_mmseg.deployment.pictures import Style, predict_images, predict_video
 from mlcl_mmseg.deployment.predictor import Predictor
 from mlcl_mmseg.deployment.segmentor import find_device, load_segmentor
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.labels import label_space
 from mlcl_mmseg.visualization.painting import colour_of
 
 from ..tools.calling import ROOT, call

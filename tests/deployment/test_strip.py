@@ -18,7 +18,7 @@ from mlcl_mmseg.deployment.segmentor import load_segmentor
 from mlcl_mmseg.deployment.strip import strip
 from mlcl_mmseg.engine.hooks.resume_hook import ResumeHook
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.models.segmentors.multi_target import WARMUP_PARTS
+from mlcl_mmseg.methods.base import WARMUP_PARTS
 from mlcl_mmseg.safe_load import read_checkpoint
 
 from ..tools.calling import CONFIGS, ROOT, call

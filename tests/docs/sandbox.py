@@ -215,7 +215,7 @@ def write_polygons(folder: Path) -> None:
 
 def write_curves(folder: Path) -> None:
     """The authors' curves with our two iterations in place of 60 000."""
-    path = folder / 'mlcl_mmseg/released/published_curves.json'
+    path = folder / 'mlcl_mmseg/methods/mcl/released/published_curves.json'
     curves = json.loads(path.read_text())
     for curve in curves.values():
         rows = curve['validation'][-2:]

@@ -13,7 +13,7 @@ from mmseg.registry import DATASETS
 
 from mlcl_mmseg.command_line import check_setting
 from mlcl_mmseg.config_check import check_config
-from mlcl_mmseg.datasets.toy import write_toy_world
+from mlcl_mmseg.toy_world import write_toy_world
 
 from .pages import PAGES, ROOT, definitions_of, files_of, inline_code, read_page
 

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from mlcl_mmseg.engine.hooks import FiniteLossHook
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.models import AdversarialWarmup
+from mlcl_mmseg.methods.adversarial import AdversarialWarmup
 
 
 class Weights(Hook):

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mlcl_mmseg.engine.hooks import contact_sheet_hook
 from mlcl_mmseg.engine.hooks.contact_sheet_hook import kept
-from mlcl_mmseg.pseudo_labels import select_pseudo_label
+from mlcl_mmseg.methods.mcl.selection import select_pseudo_label
 from mlcl_mmseg.visualization.contact_sheet import GAP, MARGIN
 
 DOMAINS = ('other_day', 'dusk', 'cityscapes')

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mlcl_mmseg.engine.stages import train_stages
-from mlcl_mmseg.pseudo_labels import load_soft_pseudo_label, select_pseudo_label
+from mlcl_mmseg.methods.mcl.selection import select_pseudo_label
+from mlcl_mmseg.pseudo_labels import load_soft_pseudo_label
 from mlcl_mmseg.report.class_figures import class_iou
 from mlcl_mmseg.report.records import (
     evenly_spaced,

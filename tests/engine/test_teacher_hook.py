@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.models.segmentors import MCLSegmentor
-from mlcl_mmseg.models.segmentors.teacher import Teacher
+from mlcl_mmseg.methods.mcl import MCLSegmentor
+from mlcl_mmseg.pseudo_labels.teacher import Teacher
 
 from .recorded_run import clone, run
 

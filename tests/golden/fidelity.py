@@ -10,11 +10,11 @@ from mmseg.utils import register_all_modules
 from torch import Tensor
 
 import mlcl_mmseg  # noqa: F401
-from mlcl_mmseg.datasets.toy.looks import LOOKS
-from mlcl_mmseg.datasets.toy.paint import PARTS, draw_scene
 from mlcl_mmseg.datasets.transforms.strong import GEOMETRIC_OPS, MAGNITUDES, OPS, flip_matrix
-from mlcl_mmseg.models import MCLSegmentor
+from mlcl_mmseg.methods.mcl import MCLSegmentor
 from mlcl_mmseg.models.style import ReinhardTransfer, reinhard_transfer
+from mlcl_mmseg.toy_world.looks import LOOKS
+from mlcl_mmseg.toy_world.paint import PARTS, draw_scene
 
 from .released import image_tensor, read_case
 from .test_mcl_step import CASES, batch_of, build

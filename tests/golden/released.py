@@ -10,7 +10,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mlcl_mmseg.released.names import released_names
+from mlcl_mmseg.methods.mcl.released.names import released_names
 
 from .seeded import seeded_array
 

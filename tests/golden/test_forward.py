@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlcl_mmseg.released.checkpoint import convert, find_network
+from mlcl_mmseg.methods.mcl.released.checkpoint import convert, find_network
 
 from .released import build_segmentor, image_tensor, read_case, released_checkpoint, resnet
 

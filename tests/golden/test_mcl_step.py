@@ -3,11 +3,11 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mlcl_mmseg.pseudo_labels import (
+from mlcl_mmseg.methods.mcl.geometry import warp_pseudo_label
+from mlcl_mmseg.methods.mcl.selection import (
     class_thresholds,
     normalised_entropy,
     select_pseudo_label,
-    warp_pseudo_label,
 )
 from mlcl_mmseg.pseudo_labels.encoding import decode, encode
 

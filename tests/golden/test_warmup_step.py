@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mlcl_mmseg.models.losses import gan_loss
+from mlcl_mmseg.methods.adversarial.losses import gan_loss
 
 from .released import build_segmentor, image_tensor, load_seeded, norms, read_case, resnet
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mlcl_mmseg.models.losses import agreement_weight, distillation
+from mlcl_mmseg.methods.mcl.losses import agreement_weight, distillation
 
 from . import slow
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from mlcl_mmseg.models.segmentors.recomputation import recompute_blocks
+from mlcl_mmseg.models.recomputation import recompute_blocks
 
 BACKBONES = dict(
     resnet=dict(type='DeepLabV2ResNet', depth=50, base_channels=8, stem_channels=8),

@@ -5,7 +5,7 @@ import torch
 from mmengine.runner import load_checkpoint
 from torch import nn
 
-from mlcl_mmseg.models.segmentors.multi_target import WARMUP_PARTS
+from mlcl_mmseg.methods.base import WARMUP_PARTS
 
 
 def test_mcl_takes_backbone_and_domain_heads_of_the_warmup(build_tiny, tmp_path):

@@ -6,8 +6,8 @@ import torch
 from mmseg.registry import TRANSFORMS
 
 from mlcl_mmseg.models.losses import resize_logits
-from mlcl_mmseg.models.segmentors.teacher import Teacher
 from mlcl_mmseg.pseudo_labels.encoding import decode, encode
+from mlcl_mmseg.pseudo_labels.teacher import Teacher
 
 SIZE = 96, 64
 

@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.methods.mcl.geometry import warp_pseudo_label
+from mlcl_mmseg.methods.mcl.selection import class_thresholds, select_pseudo_label
 from mlcl_mmseg.pseudo_labels import (
     PseudoLabelGeneration,
-    class_thresholds,
     generations,
     load_soft_pseudo_label,
     remove_generations,
-    select_pseudo_label,
-    warp_pseudo_label,
 )
 from mlcl_mmseg.pseudo_labels.encoding import FORMS, decode, encode, encode_as
 

@@ -12,8 +12,10 @@ from torch.utils.data import default_collate
 
 from mlcl_mmseg.datasets import StreamPosition
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.methods.mcl.geometry import warp_pseudo_label
+from mlcl_mmseg.methods.mcl.selection import select_pseudo_label
 from mlcl_mmseg.models.style import reinhard_transfer
-from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration, select_pseudo_label, warp_pseudo_label
+from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration
 from mlcl_mmseg.visualization import batch_sheet
 from mlcl_mmseg.visualization.cells import CellPainter
 

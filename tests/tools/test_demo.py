@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcl_mmseg.datasets.toy import write_toy_world
+from mlcl_mmseg.toy_world import write_toy_world
 from mlcl_mmseg.visualization.contact_sheet import GAP, MARGIN
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ import pytest
 from mmseg.registry import DATASETS
 from PIL import Image, ImageDraw
 
-from mlcl_mmseg.datasets.label_spaces import RAW_LABELS
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.labels import RAW_LABELS
 
 CONVERTER = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'idd.py'
 WIDTH, HEIGHT = 40, 20

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
-from mlcl_mmseg.datasets.toy import write_toy_world
+from mlcl_mmseg.toy_world import write_toy_world
 
 from .calling import ROOT, call
 

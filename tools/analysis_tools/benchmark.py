@@ -40,9 +40,9 @@ from mlcl_mmseg.engine.precision import (
     use_precision,
 )
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.models.segmentors.domain_segmentor import DomainSegmentor
-from mlcl_mmseg.models.segmentors.teacher import Teacher
+from mlcl_mmseg.methods.base import DomainSegmentor
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration
+from mlcl_mmseg.pseudo_labels.teacher import Teacher
 
 
 class Measured(NamedTuple):

@@ -32,10 +32,10 @@ from mlcl_mmseg.datasets import MultiDomainDataset, StreamPosition
 from mlcl_mmseg.engine.hooks.pseudo_label_hook import TargetImages
 from mlcl_mmseg.engine.stage_files import best_checkpoint, check_checkpoint, is_complete
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.models.segmentors import MCLSegmentor
-from mlcl_mmseg.models.segmentors.multi_target import WARMUP_PARTS
-from mlcl_mmseg.models.segmentors.teacher import Teacher
+from mlcl_mmseg.methods.base import WARMUP_PARTS
+from mlcl_mmseg.methods.mcl import MCLSegmentor
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration, generations
+from mlcl_mmseg.pseudo_labels.teacher import Teacher
 from mlcl_mmseg.visualization.batch_sheet import batch_sheet
 
 LOADER = 'LoadSoftPseudoLabel'

@@ -11,7 +11,7 @@ from prettytable import PrettyTable
 
 from mlcl_mmseg.command_line import end_with_sentence
 from mlcl_mmseg.errors import InputError, MissingFileError
-from mlcl_mmseg.released.published import (
+from mlcl_mmseg.methods.mcl.released.published import (
     compare,
     fluctuation,
     published_curve,

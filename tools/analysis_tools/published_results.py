@@ -1,6 +1,6 @@
 """Print the authors' tables as Markdown, as docs/results.md has them."""
 
-from mlcl_mmseg.released.published import results_markdown
+from mlcl_mmseg.methods.mcl.released.published import results_markdown
 
 if __name__ == '__main__':
     print(results_markdown(), end='')

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw
 from rich.progress import track
 
 from mlcl_mmseg.command_line import end_with_sentence
-from mlcl_mmseg.datasets.label_spaces import RAW_LABELS
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.labels import RAW_LABELS
 
 POLYGONS = '_gtFine_polygons.json'
 LABELS = '_gtFine_labelids.png'

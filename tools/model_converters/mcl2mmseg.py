@@ -13,8 +13,8 @@ import mlcl_mmseg  # noqa: F401
 from mlcl_mmseg.command_line import check_writable, end_with_sentence, load_config
 from mlcl_mmseg.durable_files import write_durably
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.models import MultiTargetSegmentor
-from mlcl_mmseg.released.checkpoint import convert, find_network
+from mlcl_mmseg.methods.base import MultiTargetSegmentor
+from mlcl_mmseg.methods.mcl.released.checkpoint import convert, find_network
 from mlcl_mmseg.safe_load import read_checkpoint
 
 

@@ -9,7 +9,7 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from ...errors import InputError
-from ...pseudo_labels.selection import label_grid
+from ...pseudo_labels.grid import label_grid
 
 BILINEAR, NEAREST = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
 

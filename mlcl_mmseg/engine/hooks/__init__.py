@@ -1,7 +1,6 @@
 from .broadcast_buffers_hook import BroadcastBuffersHook
 from .contact_sheet_hook import ContactSheetHook
 from .data_check_hook import DataCheckHook
-from .discriminator_hook import DiscriminatorHook
 from .durable_checkpoint_hook import DurableCheckpointHook
 from .finite_loss_hook import FiniteLossHook
 from .pseudo_label_hook import PseudoLabelHook
@@ -14,7 +13,6 @@ __all__ = [
     'BroadcastBuffersHook',
     'ContactSheetHook',
     'DataCheckHook',
-    'DiscriminatorHook',
     'DurableCheckpointHook',
     'FiniteLossHook',
     'PseudoLabelHook',

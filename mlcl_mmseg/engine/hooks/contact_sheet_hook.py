@@ -11,12 +11,12 @@ from torch import Tensor
 
 from ...datasets.domain import DomainDataset
 from ...datasets.multi_domain import seeded
-from ...models.segmentors import MCLSegmentor
-from ...models.segmentors.domain_segmentor import DomainSegmentor
-from ...pseudo_labels import label_grid, select_pseudo_label
+from ...methods.base import DomainSegmentor, segmentor_of
+from ...methods.mcl import MCLSegmentor
+from ...methods.mcl.selection import select_pseudo_label
+from ...pseudo_labels import label_grid
 from ...visualization.cells import CellPainter, cell_size
 from ...visualization.contact_sheet import Section, contact_sheet
-from ..model_wrapper import segmentor_of
 from .data_check_hook import validation_domains
 from .refresh_hook import is_training
 

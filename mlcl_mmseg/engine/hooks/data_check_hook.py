@@ -13,7 +13,7 @@ from ...datasets.check import check_data
 from ...datasets.domain import DomainDataset
 from ...datasets.multi_domain import MultiDomainDataset
 from ...errors import InputError
-from ..model_wrapper import segmentor_of
+from ...methods.base import segmentor_of
 from .refresh_hook import is_training
 
 

@@ -7,7 +7,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from ...errors import InputError
-from ..model_wrapper import segmentor_of
+from ...methods.base import segmentor_of
 
 
 @HOOKS.register_module()

@@ -17,9 +17,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from ...datasets.domain import DomainDataset
 from ...errors import InputError, MissingFileError
-from ...models.segmentors.multi_target import WARMUP_PARTS
+from ...methods.base import WARMUP_PARTS, segmentor_of
 from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
-from ..model_wrapper import segmentor_of
 from ..precision import PRECISIONS, computing_in
 from .refresh_hook import RefreshHook, is_training
 

@@ -5,8 +5,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, Runner, load_checkpoint
 
 from ...errors import InputError
-from ...models.segmentors.multi_target import WARMUP_PARTS
-from ..model_wrapper import segmentor_of
+from ...methods.base import WARMUP_PARTS, segmentor_of
 
 
 class RefreshHook(Hook):

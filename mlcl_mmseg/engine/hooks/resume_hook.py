@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from ..model_wrapper import segmentor_of
+from ...methods.base import segmentor_of
 
 # how every name begins
 ALL_PARTS = ('',)

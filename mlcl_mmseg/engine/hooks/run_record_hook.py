@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...evaluation import DomainIoUMetric
+from ...methods.base import segmentor_of
 from ...pseudo_labels.store import load_soft_pseudo_label
 from ...report.records import (
     ENVIRONMENT,
@@ -19,7 +20,6 @@ from ...report.records import (
     write_pseudo_label,
     write_validation,
 )
-from ..model_wrapper import segmentor_of
 from .refresh_hook import is_training
 
 

@@ -5,8 +5,8 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from ...errors import InputError
-from ...models.segmentors.teacher import Teacher
-from ..model_wrapper import segmentor_of
+from ...methods.base import segmentor_of
+from ...pseudo_labels.teacher import Teacher
 from .refresh_hook import RefreshHook
 
 # where checkpoints for resuming hold its tensors

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from mmengine.dist import get_world_size
 from torch import Tensor
 
-from ...datasets.label_spaces import IGNORE_INDEX
 from ...global_batch import sum_of_shares
+from ...labels import IGNORE_INDEX
 from .precision import full_precision
 
 

@@ -1,0 +1,157 @@
+"""Stage one: source supervision with adversarial alignment of each target (method.md §3)."""
+
+from itertools import groupby
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapperDict
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ...errors import InputError
+from ...models.decode_heads import DeepLabV2Head, joint_logits
+from ...models.losses import source_cross_entropy
+from ..base import WARMUP_PARTS, MultiTargetSegmentor
+from .discriminator import DiscriminatorBank
+from .losses import GAN_LOSSES, SOURCE, gan_loss, self_information
+
+OWN_HEAD, LAST_HEAD = 'own_head', 'last_head'
+# how the names of the discriminators' tensors begin
+DISCRIMINATORS = 'discriminators.'
+
+
+@MODELS.register_module()
+class AdversarialWarmup(MultiTargetSegmentor):
+    """A backbone with one head and one discriminator per target.
+
+    The discriminators are frozen here: they learn in their own turn of the step, which belongs to
+    :class:`DiscriminatorHook`.
+
+    Args:
+        targets (list[str]): Names of the target domains.
+        backbone (dict): Config of the backbone.
+        decode_head (dict): Config of every head.
+        discriminator (dict): Config of every discriminator.
+        gan (str): 'vanilla' (binary cross-entropy) or 'LS' (squared error).
+        adversarial_weight (float, optional): Weight of the adversarial loss; 0.001 for 'vanilla'
+            and 0.01 for 'LS' if not given.
+        evaluate_with (str): 'own_head': each domain is predicted by its own head, and an image
+            whose domain is not known by the last; 'last_head': all by the last, as the authors
+            validate (method.md §6-Q4).
+        **kwargs: Those of :class:`MultiTargetSegmentor`.
+
+    Raises:
+        InputError: If ``gan`` or ``evaluate_with`` is unknown.
+    """
+
+    needed_parts = WARMUP_PARTS
+    training_parts = (DISCRIMINATORS,)
+
+    def __init__(
+        self,
+        targets: list[str],
+        backbone: dict,
+        decode_head: dict,
+        discriminator: dict,
+        gan: str = 'vanilla',
+        adversarial_weight: float | None = None,
+        evaluate_with: str = OWN_HEAD,
+        **kwargs: Any,
+    ) -> None:
+        if gan not in GAN_LOSSES:
+            raise InputError(f'model.gan is {gan!r}, but it is one of {", ".join(GAN_LOSSES)}.')
+        if evaluate_with not in (OWN_HEAD, LAST_HEAD):
+            raise InputError(
+                f'model.evaluate_with is {evaluate_with!r}, but it is {OWN_HEAD} or {LAST_HEAD}.'
+            )
+        super().__init__(targets, backbone, decode_head, **kwargs)
+        self.gan = gan
+        self.adversarial_weight = (
+            GAN_LOSSES[gan][1] if adversarial_weight is None else adversarial_weight
+        )
+        self.evaluate_with = evaluate_with
+        self.discriminators = DiscriminatorBank([MODELS.build(discriminator) for _ in targets])
+        self.discriminators.requires_grad_(False)
+        self.self_information_maps: tuple[list[Tensor], list[Tensor]] | None = None
+
+    def _check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
+        if any(name.startswith('ensemble_head.') for name in state_dict):
+            # it has all that is needed, and another head than the one that is deployed
+            raise InputError(
+                'The checkpoint is one of MCL, but the model is its warm-up: give the config of '
+                'MCL, or the checkpoint of a warm-up.'
+            )
+        super()._check_checkpoint(state_dict)
+
+    def _init_decode_head(self, decode_head: dict) -> None:
+        self._init_domain_heads(decode_head)
+        self.align_corners = self.decode_head.align_corners
+        self.num_classes = self.decode_head.num_classes
+        self.out_channels = self.decode_head.out_channels
+
+    @property
+    def decode_head(self) -> DeepLabV2Head:
+        """The last target's head, with which the authors evaluate."""
+        return self.domain_heads[-1]
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
+        """The network's turn of the step."""
+        return super().train_step(data, optim_wrapper['network'])
+
+    def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
+        """The network's losses; detached maps are kept for the discriminators' turn.
+
+        Args:
+            inputs (dict): A batch of :class:`MultiDomainDataPreprocessor`.
+            data_samples (None): Not used.
+
+        Returns:
+            dict[str, Tensor]: ``warmup/loss_source/<domain>`` and
+            ``warmup/loss_adversarial/<domain>``, weighted.
+        """
+        source, losses = inputs['source'], {}
+        size = source['img'].shape[2:]
+        images = [source['img'], *(target['img'] for target in inputs['targets'])]
+        features, *target_features = self.extract_passes(images)
+        source_maps, target_maps = [], []
+        for domain, logits in zip(self.targets, joint_logits(self.domain_heads, features[-1])):
+            losses[f'warmup/loss_source/{domain}'] = source_cross_entropy(
+                logits, source['label'], self.global_batch
+            )
+            source_maps.append(self_information(logits.detach(), size))
+
+        for index, domain in enumerate(self.targets):
+            target_map = self_information(self.domain_heads[index](target_features[index]), size)
+            fooled = gan_loss(self.discriminators[index](target_map), SOURCE, self.gan)
+            losses[f'warmup/loss_adversarial/{domain}'] = self.adversarial_weight * fooled
+            target_maps.append(target_map.detach())
+
+        self.self_information_maps = source_maps, target_maps
+        return losses
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Logits of each image from the head of its domain, (B, C, H, W).
+
+        Raises:
+            InputError: If an image is of a domain that is no target.
+        """
+        features = self.extract_feat(inputs)
+        logits, start = [], 0
+        # those of a domain follow each other
+        for head, group in groupby(batch_img_metas, self._head_of):
+            metas = list(group)
+            share = [level[start : start + len(metas)] for level in features]
+            logits.append(head.predict(share, metas, self.test_cfg))
+            start += len(metas)
+        return torch.cat(logits)
+
+    def _head_of(self, meta: dict) -> DeepLabV2Head:
+        domain = meta.get('domain')
+        if self.evaluate_with == LAST_HEAD or domain is None:
+            return self.decode_head
+        if domain not in self.targets:
+            raise InputError(
+                f'{domain} is none of the targets ({", ".join(self.targets)}) and has no head of '
+                "its own: set model.evaluate_with='last_head'."
+            )
+        return self.domain_heads[self.targets.index(domain)]

@@ -1,0 +1,175 @@
+"""The authors' figures: tables of their tests, and their validation curves."""
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from ....errors import InputError
+
+BACKBONES = dict(DeepLabV2ResNet='resnet101', DeepLabV2VGG='vgg16', MixTransformer='mit_b5')
+# settings of a backbone that leave its shape as it is
+SAME_NETWORK = ('type', 'init_cfg', 'norm_cfg', 'norm_eval', 'drop_path_rate')
+TITLES = dict(resnet101='ResNet-101', vgg16='VGG-16', mit_b5='MiT-B5')
+NAMES = dict(gta5='GTA5', cityscapes='Cityscapes', mapillary='Mapillary', idd='IDD')
+
+
+@cache
+def read(name: str) -> dict[str, Any]:
+    """A file of the authors' figures that comes with this package."""
+    return json.loads(files(__package__).joinpath(f'published_{name}.json').read_text())
+
+
+def published_results() -> dict[str, dict]:
+    """The authors' tests by setting: source, targets, classes, backbone, figures in percent."""
+    return read('results')
+
+
+def published_curve(setting: str) -> dict[int, dict[str, float]]:
+    """The authors' validations of MCL.
+
+    Args:
+        setting (str): Such as 'g2ci_19'.
+
+    Returns:
+        dict[int, dict[str, float]]: By iteration, mIoU in percent of each target and 'mean'.
+
+    Raises:
+        InputError: If there is none for that setting.
+    """
+    if setting not in read('curves'):
+        raise InputError(
+            f'The authors published no curve of {setting}, only of {", ".join(read("curves"))}: '
+            'compare its final figures with docs/results.md.'
+        )
+    curve = read('curves')[setting]
+    columns = curve['columns'][1:]
+    return {int(row[0]): dict(zip(columns, row[1:])) for row in curve['validation']}
+
+
+def setting_of(config: Config) -> str:
+    """The published setting that a config of MCL trains.
+
+    Args:
+        config (Config): A complete config.
+
+    Returns:
+        str: Such as 'g2ci_19'.
+
+    Raises:
+        InputError: If the authors published none like it.
+    """
+    if config.model.type != 'MCLSegmentor':
+        raise InputError(f'{config.filename} is no config of MCL: the authors published no other.')
+    wanted = dict(
+        source=config.train_dataloader.dataset.source.domain,
+        targets=list(config.model.targets),
+        classes=config.model.decode_head.num_classes,
+        backbone=backbone_of(config),
+    )
+    for setting, figures in published_results().items():
+        size = working_size(figures)
+        if wanted == {key: figures[key] for key in wanted} and size == evaluated_size(config):
+            return setting
+    raise InputError(
+        f'The authors published no {wanted["source"]} to {", ".join(wanted["targets"])} with '
+        f'{wanted["classes"]} classes, {wanted["backbone"]}, evaluated at '
+        f'{evaluated_size(config)}: choose one of {", ".join(published_results())} with '
+        '--setting to compare all the same.'
+    )
+
+
+def backbone_of(config: Config) -> str:
+    """The backbone of a config by the authors' name, if it is of their size."""
+    backbone = config.model.backbone
+    size = {key: value for key, value in backbone.items() if key not in SAME_NETWORK}
+    known = backbone.type in BACKBONES and size in ({}, dict(depth=101))
+    return BACKBONES[backbone.type] if known else f'another {backbone.type}'
+
+
+def working_size(figures: dict) -> tuple[int, int]:
+    """The (width, height) at which the authors evaluate a setting."""
+    if figures['classes'] == 19:
+        return 1024, 512
+    return (960, 480) if figures['backbone'] == 'mit_b5' else (640, 320)
+
+
+def evaluated_size(config: Config) -> tuple[int, int] | str:
+    """The (width, height) at which a config is validated."""
+    steps = {step.type: step for step in config.val_dataloader.dataset.pipeline}
+    if list(steps).index('LoadRawLabel') > list(steps).index('Resize'):
+        return 'full label resolution'
+    return tuple(steps['Resize'].scale)
+
+
+def compare(
+    found: dict[int, dict[str, float]], published: dict[int, dict[str, float]]
+) -> dict[int, dict[str, float]]:
+    """Differences of a run's validations to the authors'.
+
+    Args:
+        found (dict[int, dict[str, float]]): By iteration, mIoU in percent by domain and 'mean'.
+        published (dict[int, dict[str, float]]): Likewise, see :func:`published_curve`.
+
+    Returns:
+        dict[int, dict[str, float]]: The run's minus the authors', at iterations that both have.
+
+    Raises:
+        InputError: If there is no such iteration.
+    """
+    common = sorted(set(found) & set(published))
+    if not common:
+        raise InputError(
+            'The run has no validation at an iteration of the authors, every '
+            f'{min(published)} from {min(published)} to {max(published)}: validate there.'
+        )
+    return {
+        iteration: {
+            name: found[iteration][name] - value for name, value in published[iteration].items()
+        }
+        for iteration in common
+    }
+
+
+def fluctuation(curve: dict[int, dict[str, float]]) -> float:
+    """How much a curve's mean moves from one validation to the next: the median, in points."""
+    means = [curve[iteration]['mean'] for iteration in sorted(curve)]
+    return float(np.median(np.abs(np.diff(means))))
+
+
+def results_markdown() -> str:
+    """All published tests as Markdown: the means, then a table of classes for each setting."""
+    lines = [
+        '| setting | source | backbone | classes | per target | mean |',
+        '|---|---|---|---|---|---|',
+    ]
+    for setting, figures in published_results().items():
+        targets = ', '.join(
+            f'{NAMES[name]} {each["mIoU"]:.2f}' for name, each in figures['per_domain'].items()
+        )
+        lines.append(
+            f'| {setting} | {NAMES[figures["source"]]} | {TITLES[figures["backbone"]]} '
+            f'| {figures["classes"]} | {targets} | **{figures["mean_mIoU"]:.2f}** |'
+        )
+    for setting, figures in published_results().items():
+        lines += ['', f'### {setting}', '', *class_table(figures)]
+    return '\n'.join(lines) + '\n'
+
+
+def class_table(figures: dict) -> list[str]:
+    """The rows of one setting: a class a row, a target a column."""
+    domains = figures['per_domain']
+    head = ['', *(NAMES[name] for name in domains)]
+    rows = [head, ['---'] * len(head)]
+    for name in next(iter(domains.values())).get('IoU', {}):
+        rows.append([name, *(f'{each["IoU"][name]:.2f}' for each in domains.values())])
+    for name in ('mIoU', 'aAcc', 'mAcc'):
+        if all(name in each for each in domains.values()):
+            rows.append([f'**{name}**', *(f'{each[name]:.2f}' for each in domains.values())])
+    lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
+    if 'note' in figures:
+        lines += ['', f'({figures["note"].capitalize()}.)']
+    return lines

@@ -1,0 +1,271 @@
+"""Stage two: multi-level self-training with hierarchical distillation (method.md §4)."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ...errors import InputError
+from ...labels import IGNORE_INDEX
+from ...models.decode_heads import DeepLabV2Head, HeadPart, branch_maps
+from ...models.losses import (
+    full_precision,
+    pixel_cross_entropy,
+    resize_logits,
+    source_cross_entropy,
+)
+from ...pseudo_labels import label_grid
+from ...pseudo_labels.teacher import Teacher
+from ..base import MultiTargetSegmentor
+from .geometry import warp_pseudo_label
+from .losses import agreement_weight, distillation, masked_mean
+from .selection import select_pseudo_label
+
+TOGETHER, PER_TARGET = 'together', 'per_target'
+# the first turn of a step, beside those that bear the targets' names
+SOURCE = 'the source'
+
+
+@MODELS.register_module()
+class MCLSegmentor(MultiTargetSegmentor):
+    """Multi-Level Collaborative Learning for any number of targets.
+
+    One head per target, one ensemble head on the concatenated features of all domain styles, and
+    the domain-agnostic head, which is the ordinary ``decode_head`` and the only one deployed.
+
+    Args:
+        targets (list[str]): Names of the target domains.
+        backbone (dict): Config of the backbone.
+        decode_head (dict): Config of every head; the ensemble head has N times its ``in_channels``.
+        style_transfer (dict): Config of φ.
+        gamma (float): γ of the agreement weight.
+        selection_quantile (float): Share of each class's pixels below its entropy threshold.
+        entropy_floor (float): Entropy below which a pixel is always kept.
+        ensemble_weight (float): Weight of the ensemble term.
+        cross_sample_mask (bool): Reduce self-training terms as released (method.md §6-Q1).
+        own_features_first (bool): Order of the ensemble head's input in target i's pass: own
+            features, then the others (as released), or False: in the order of the domains, as in
+            the source pass (method.md §6-Q5).
+        backward (str): 'together': one backward pass of the whole loss; 'per_target': one of the
+            source's part, then one of each target's, which need less memory for the same gradient.
+        **kwargs: Those of :class:`MultiTargetSegmentor`.
+    """
+
+    training_parts = ('domain_heads.', 'ensemble_head.')
+
+    def __init__(
+        self,
+        targets: list[str],
+        backbone: dict,
+        decode_head: dict,
+        style_transfer: dict = dict(type='ReinhardTransfer'),  # noqa: B006
+        gamma: float = 1.0,
+        selection_quantile: float = 0.5,
+        entropy_floor: float = 0.25,
+        ensemble_weight: float = 0.05,
+        cross_sample_mask: bool = True,
+        own_features_first: bool = True,
+        backward: str = TOGETHER,
+        **kwargs: Any,
+    ) -> None:
+        if backward not in (TOGETHER, PER_TARGET):
+            raise InputError(
+                f'model.backward is {backward!r}, but it is {TOGETHER} or {PER_TARGET}.'
+            )
+        super().__init__(targets, backbone, decode_head, **kwargs)
+        self.style_transfer = MODELS.build(style_transfer)
+        self.gamma = gamma
+        self.selection_quantile = selection_quantile
+        self.entropy_floor = entropy_floor
+        self.ensemble_weight = ensemble_weight
+        self.cross_sample_mask = cross_sample_mask
+        self.own_features_first = own_features_first
+        self.backward = backward
+        # where TeacherHook sets one
+        self.teacher: Teacher | None = None
+
+    def _init_decode_head(self, decode_head: dict) -> None:
+        super()._init_decode_head(decode_head)
+        in_channels = self.num_targets * decode_head['in_channels']
+        self.ensemble_head = MODELS.build({**decode_head, 'in_channels': in_channels})
+
+    @property
+    def turns(self) -> Sequence[str | None]:
+        """The parts of the loss that have a backward pass of their own."""
+        return [None] if self.backward == TOGETHER else [SOURCE, *self.targets]
+
+    def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
+        """All losses of one step.
+
+        Args:
+            inputs (dict): A batch of :class:`MultiDomainDataPreprocessor` whose targets have
+                ``img``, ``strong_img``, ``soft_pseudo_label`` (unless there is a teacher),
+                ``strong_affine`` and ``strong_cutout``. With ``turn``, one of :attr:`turns`, that
+                part of the loss alone.
+            data_samples (None): Not used.
+
+        Returns:
+            dict[str, Tensor]: ``mcl/loss_<term>``, weighted and summed over heads or targets, and
+            ``mcl/kept_pixels/<domain>`` and ``mcl/agreement/<domain>``, from 0 to 1.
+        """
+        source, targets, turn = inputs['source'], inputs['targets'], inputs.get('turn')
+        losses: dict[str, Tensor] = {}
+        if turn in (None, SOURCE):
+            first, *others = self.source_losses(source, targets)
+            losses['mcl/loss_source'] = sum(others, first)
+        for index, domain in enumerate(self.targets):
+            if turn not in (None, domain):
+                continue
+            for name, value in self.target_losses(index, targets).items():
+                if name.startswith('loss_'):
+                    losses[f'mcl/{name}'] = losses.get(f'mcl/{name}', 0) + value
+                else:
+                    losses[f'mcl/{name}/{domain}'] = value
+        return losses
+
+    def source_losses(self, source: dict, targets: Sequence[dict]) -> list[Tensor]:
+        """Cross-entropy on the source in every style: the domain heads, agnostic, ensemble.
+
+        Returns:
+            list[Tensor]: N + 2 scalars.
+        """
+        image, label = source['img'], source['label']
+        *features, agnostic_features = self.extract_passes(
+            [*self.source_styles(source, targets), image]
+        )
+        heads = [[head] for head in self.domain_heads]
+        styled, ensemble = self.logits_with_ensemble(heads, features)
+        logits = [*itertools.chain(*styled), self.decode_head(agnostic_features), ensemble]
+        return [source_cross_entropy(each, label, self.global_batch) for each in logits]
+
+    def target_losses(self, index: int, targets: Sequence[dict]) -> dict[str, Tensor]:
+        """The terms of one target.
+
+        Args:
+            index (int): Number of the target, i.
+            targets (Sequence[dict]): All targets of the batch.
+
+        Returns:
+            dict[str, Tensor]: ``loss_individual``, ``loss_collaborative`` (absent for N = 1),
+            ``loss_ensemble`` (weighted), ``loss_distillation``; ``kept_pixels`` and ``agreement``.
+        """
+        target = targets[index]
+        others = [j for j in range(self.num_targets) if j != index]
+        pseudo_label = self.pseudo_label(index, target)
+        kept = pseudo_label != IGNORE_INDEX
+        size = pseudo_label.shape[1:]
+
+        styled = self.target_styles(index, targets)
+        features = self.extract_passes([target['strong_img'], *styled.values()])
+        heads = [[self.domain_heads[j]] for j in others]
+        own_heads = [self.domain_heads[index], self.decode_head]
+        order = [index, *others]
+        ((individual, agnostic), *of_others), ensemble = self.logits_with_ensemble(
+            [own_heads, *heads], features, None if self.own_features_first else order
+        )
+        individual, agnostic, ensemble = (
+            resize_logits(each, size) for each in (individual, agnostic, ensemble)
+        )
+        collaborative = [resize_logits(each, size) for (each,) in of_others]
+
+        weight = agreement_weight(individual, collaborative, self.gamma)
+
+        def self_training(logits: Tensor) -> Tensor:
+            loss = weight * pixel_cross_entropy(logits, pseudo_label)
+            return masked_mean(loss, kept, self.cross_sample_mask, self.global_batch)
+
+        distilled = distillation(agnostic, individual) + distillation(individual, ensemble)
+        losses = dict(loss_individual=self_training(individual))
+        if others:
+            first, *rest = map(self_training, collaborative)
+            losses['loss_collaborative'] = sum(rest, first) / len(others)
+        return dict(
+            **losses,
+            loss_ensemble=self.ensemble_weight * self_training(ensemble),
+            loss_distillation=distilled / self.num_targets,
+            kept_pixels=kept.float().mean(),
+            agreement=weight.mean(),
+        )
+
+    def source_styles(self, source: dict, targets: Sequence[dict]) -> list[Tensor]:
+        """The source's images in the colours of each target, N times (B, 3, H, W)."""
+        return [self.style_transfer(source['img'], target['img']) for target in targets]
+
+    def target_styles(self, index: int, targets: Sequence[dict]) -> dict[int, Tensor]:
+        """The strong views of a target in the colours of each other one, by its number."""
+        strong = targets[index]['strong_img']
+        return {
+            j: self.style_transfer(strong, target['strong_img'])
+            for j, target in enumerate(targets)
+            if j != index
+        }
+
+    @torch.no_grad()
+    def soft_view(self, index: int, target: dict) -> Tensor:
+        """The soft pseudo-labels of a target's weak view, from files or the teacher.
+
+        Returns:
+            Tensor: (B, C, h, w), on the label grid or, from the teacher, at crop size.
+
+        Raises:
+            InputError: If there are no soft pseudo-labels and no teacher to make them.
+        """
+        soft = target.get('soft_pseudo_label')
+        if soft is None:
+            if self.teacher is None:
+                raise InputError(
+                    'There are no soft pseudo-labels: put LoadSoftPseudoLabel into '
+                    'train_dataloader.dataset.target_pipeline, or TeacherHook into custom_hooks.'
+                )
+            soft = resize_logits(self.teacher(target['img'], index), target['img'].shape[2:])
+        return full_precision(soft)
+
+    @torch.no_grad()
+    def pseudo_label(self, index: int, target: dict) -> Tensor:
+        """Select the hard pseudo-labels of a target's weak view and warp them to the strong view.
+
+        Returns:
+            Tensor: (B, h/4, w/4) int64, 255 = ignore.
+        """
+        selected = select_pseudo_label(
+            self.soft_view(index, target),
+            self.selection_quantile,
+            self.entropy_floor,
+            label_grid(target['strong_img'].shape[2:]),
+            self.global_batch,
+        )
+        return warp_pseudo_label(selected, target['strong_affine'], target['strong_cutout'])
+
+    def logits_with_ensemble(
+        self,
+        heads: Sequence[Sequence[DeepLabV2Head]],
+        features: Sequence[Sequence[Tensor]],
+        places: Sequence[int] | None = None,
+    ) -> tuple[list[list[Tensor]], Tensor]:
+        """What heads make of a feature map each, and the ensemble head of all N together.
+
+        The ensemble head takes their concatenation along the channels. Its branches are linear in
+        it, so each map's part of them is computed with the other heads of that map, and added up.
+
+        Args:
+            heads (Sequence[Sequence[DeepLabV2Head]]): Of each feature map those that see it alone.
+            features (Sequence[Sequence[Tensor]]): N times what the backbone returns.
+            places (Sequence[int], optional): Of each map in the ensemble head's input; by default
+                in the order given.
+
+        Returns:
+            tuple[list[list[Tensor]], Tensor]: Logits (B, C, h, w) of ``heads``, and the ensemble's.
+        """
+        channels = self.decode_head.in_channels
+        logits, ensemble_maps = [], []
+        for place, own, levels in zip(places or itertools.count(), heads, features):
+            seen = slice(place * channels, (place + 1) * channels)
+            parts = [*map(HeadPart, own), HeadPart(self.ensemble_head, seen)]
+            *maps, ensemble_part = branch_maps(parts, levels[-1])
+            logits.append([head.logits(each) for head, each in zip(own, maps)])
+            ensemble_maps.append(ensemble_part)
+        summed = [sum(branch) for branch in zip(*ensemble_maps)]
+        return logits, self.ensemble_head.logits(summed)

@@ -1,0 +1,90 @@
+"""From soft to hard pseudo-labels: class-wise entropy thresholds (method.md §4, target pass, 1)."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...global_batch import gather_shares
+from ...labels import IGNORE_INDEX
+from ...pseudo_labels.grid import label_grid
+
+# integers as wide as a float
+BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+
+
+def normalised_entropy(probability: Tensor) -> Tensor:
+    """Entropy over classes in units of log2(C).
+
+    Args:
+        probability (Tensor): (B, C, h, w).
+
+    Returns:
+        Tensor: (B, h, w) from 0 to 1.
+    """
+    classes = probability.shape[1]
+    return (-probability * torch.log2(probability + 1e-30)).sum(dim=1) / math.log2(classes)
+
+
+def class_thresholds(entropy: Tensor, hard: Tensor, num_classes: int, quantile: float) -> Tensor:
+    """Per class, the entropy at index round(quantile · n) of its n pixels in ascending order.
+
+    Halves round to even. All classes are handled at once: pixels are sorted by entropy and then,
+    keeping that order, by class.
+
+    Args:
+        entropy (Tensor): (B, h, w).
+        hard (Tensor): (B, h, w) int64 class indices.
+        num_classes (int): C.
+        quantile (float): From 0 to 1; 0.5 in the paper.
+
+    Returns:
+        Tensor: (C,); 0 for a class without pixels.
+    """
+    entropy, hard = entropy.flatten(), hard.flatten()
+    # the bits of floats from 0 on are in the order of the floats, and integers are sorted faster
+    bits = entropy.clamp(min=0).view(BITS[entropy.dtype])
+    by_entropy = bits.argsort()
+    order = by_entropy[hard[by_entropy].argsort(stable=True)]
+    ones = torch.ones_like(hard)
+    count = torch.zeros(num_classes, dtype=torch.long, device=hard.device).scatter_add_(
+        0, hard, ones
+    )
+    rank = (quantile * count).round().long().clamp(max=(count - 1).clamp(min=0))
+    index = (count.cumsum(0) - count + rank).clamp(max=len(order) - 1)
+    return torch.where(count > 0, entropy[order[index]], 0)
+
+
+def select_pseudo_label(
+    soft: Tensor,
+    quantile: float = 0.5,
+    entropy_floor: float = 0.25,
+    size: Sequence[int] | None = None,
+    global_batch: bool = False,
+) -> Tensor:
+    """Keep each class's certain pixels as hard pseudo-labels on the label grid.
+
+    A pixel of class c is kept when its entropy is below max(entropy_floor, τ_c).
+
+    Args:
+        soft (Tensor): (B, C, H, W) class probabilities, at crop size or on the label grid.
+        quantile (float): Which share of a class's pixels τ_c keeps.
+        entropy_floor (float): A pixel more certain than this is always kept.
+        size (Sequence[int], optional): (h, w) of the label grid; by default that of a crop of
+            the size of ``soft``.
+        global_batch (bool): Whether τ_c is that of the pixels of all processes.
+
+    Returns:
+        Tensor: (B, h, w) int64 class indices, 255 = ignore.
+    """
+    size = label_grid(soft.shape[2:]) if size is None else tuple(size)
+    if soft.shape[2:] != size:
+        soft = F.interpolate(soft, size=size, mode='bilinear', align_corners=True)
+    # faster than argmax
+    entropy, hard = normalised_entropy(soft), soft.max(dim=1).indices
+    every = (gather_shares(entropy), gather_shares(hard)) if global_batch else (entropy, hard)
+    threshold = class_thresholds(*every, soft.shape[1], quantile)
+    kept = entropy < threshold.clamp(min=entropy_floor)[hard]
+    return hard.where(kept, IGNORE_INDEX)

@@ -1,0 +1,19 @@
+"""The lower bound: train on the source alone."""
+
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..models.losses import source_cross_entropy
+from .base import DomainSegmentor
+
+
+@MODELS.register_module()
+class SourceOnly(DomainSegmentor):
+    """An ordinary encoder-decoder that learns from the source of a multi-domain batch."""
+
+    def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
+        """Cross-entropy on the source images."""
+        source = inputs['source']
+        logits = self.decode_head(self.extract_feat(source['img']))
+        loss = source_cross_entropy(logits, source['label'], self.global_batch)
+        return {'source_only/loss_source': loss}

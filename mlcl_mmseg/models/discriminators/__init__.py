@@ -1,3 +1,0 @@
-from .domain_discriminator import DiscriminatorBank, DomainDiscriminator
-
-__all__ = ['DiscriminatorBank', 'DomainDiscriminator']

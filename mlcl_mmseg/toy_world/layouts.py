@@ -1,0 +1,210 @@
+"""The toy world on disk: the four data sets' folders, file names, formats and raw label ids."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from ..errors import InputError
+from ..labels import IGNORE_INDEX, LABEL_SPACES, RAW_LABELS, raw_label_map
+from .looks import LOOKS
+from .paint import PARTS, draw_scene
+
+MARKER = 'toy_world.json'
+# of the world that a seed gives
+VERSION = 1
+SMALLEST = 32
+
+
+class Layout(NamedTuple):
+    """How a data set keeps its files.
+
+    Attributes:
+        folder (str): Its folder below the data root.
+        raw_labels (str): A key of :data:`RAW_LABELS`.
+        image (str): Path of an image, with ``{split}`` and ``{number}``.
+        label (str): Path of a label image, likewise.
+        splits (tuple[str, ...]): Names of the training and, if there is one, validation part.
+        other_names (dict[str, str]): Raw label names of the parts that Cityscapes calls otherwise.
+        palette (bool): Whether label images have a palette.
+    """
+
+    folder: str
+    raw_labels: str
+    image: str
+    label: str
+    splits: tuple[str, ...]
+    other_names: dict[str, str]
+    palette: bool = False
+
+
+LAYOUTS = {
+    'gta5': Layout(
+        folder='GTA5',
+        raw_labels='gta5',
+        image='images/{number:05d}.png',
+        label='labels/{number:05d}.png',
+        splits=('all',),
+        other_names={'lane marking': 'road'},
+        palette=True,
+    ),
+    'cityscapes': Layout(
+        folder='Cityscapes',
+        raw_labels='cityscapes',
+        image='leftImg8bit/{split}/toytown/toytown_{number:06d}_000019_leftImg8bit.png',
+        label='gtFine/{split}/toytown/toytown_{number:06d}_000019_gtFine_labelIds.png',
+        splits=('train', 'val'),
+        other_names={'lane marking': 'road'},
+    ),
+    'mapillary': Layout(
+        folder='Mapillary',
+        raw_labels='mapillary_v1.2',
+        image='{split}/images/toy_{number:06d}.jpg',
+        label='{split}/v1.2/labels/toy_{number:06d}.png',
+        splits=('training', 'validation'),
+        other_names={
+            **{name: name.title() for name in PARTS},
+            'lane marking': 'Lane Marking - General',
+            'traffic sign': 'Traffic Sign (Front)',
+            'rider': 'Motorcyclist',
+            'train': 'On Rails',
+        },
+        palette=True,
+    ),
+    'idd': Layout(
+        folder='IDD_Segmentation',
+        raw_labels='idd',
+        image='leftImg8bit/{split}/0/{number:06d}_leftImg8bit.png',
+        label='gtFine/{split}/0/{number:06d}_gtFine_labelids.png',
+        splits=('train', 'val'),
+        other_names={'lane marking': 'road', 'terrain': 'non-drivable fallback'},
+    ),
+}
+
+
+class Frame(NamedTuple):
+    """One image to be drawn; all that is random in it derives from ``seed`` and its place."""
+
+    root: Path
+    domain: str
+    split: int
+    number: int
+    size: tuple[int, int]
+    seed: int
+
+
+def raw_ids(layout: Layout) -> np.ndarray:
+    """(len(PARTS),) uint8: the raw label id of each part."""
+    ids = {name: raw_id for raw_id, (name, *_) in RAW_LABELS[layout.raw_labels].items()}
+    return np.array([ids[layout.other_names.get(part, part)] for part in PARTS], np.uint8)
+
+
+def palette(layout: Layout) -> np.ndarray:
+    """(256, 3) uint8: the colour of each raw id, that of its class in 19 classes."""
+    colours = np.zeros((256, 3), np.uint8)
+    for raw_id, index in raw_label_map(layout.raw_labels, 19).items():
+        if index != IGNORE_INDEX:
+            colours[raw_id] = LABEL_SPACES[19].palette[index]
+    return colours
+
+
+def write_frame(frame: Frame) -> None:
+    """Draw one image and write it and its label."""
+    layout = LAYOUTS[frame.domain]
+    key = [frame.seed, list(LAYOUTS).index(frame.domain), frame.split, frame.number]
+    image, part = draw_scene(np.random.default_rng(key), LOOKS[frame.domain], *frame.size)
+    label = Image.fromarray(raw_ids(layout)[part])
+    if layout.palette:
+        label.putpalette(palette(layout).tobytes())
+    for pattern, picture in ((layout.image, Image.fromarray(image)), (layout.label, label)):
+        name = pattern.format(split=layout.splits[frame.split], number=frame.number)
+        path = frame.root / layout.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options: dict[str, Any] = dict(quality=92) if path.suffix == '.jpg' else {}
+        picture.save(path, **options)
+
+
+def frames(
+    root: Path, num_images: int, num_validation_images: int, size: tuple[int, int], seed: int
+) -> Iterator[Frame]:
+    """Every frame of a toy world."""
+    for domain, layout in LAYOUTS.items():
+        counts = (num_images, num_validation_images)
+        for split, count in zip(range(len(layout.splits)), counts):
+            for number in range(count):
+                yield Frame(root, domain, split, number, size, seed)
+
+
+def write_toy_world(
+    root: str | Path,
+    num_images: int,
+    size: tuple[int, int],
+    seed: int,
+    num_validation_images: int | None = None,
+    num_workers: int | None = None,
+    replace: bool = False,
+) -> bool:
+    """Write a toy world; one that is there already, with the same settings, is left alone.
+
+    ``root`` holds GTA5, Cityscapes, Mapillary and IDD_Segmentation, as the configs expect them
+    under ``MLCL_DATA_ROOT``. It appears when it is complete.
+
+    Args:
+        root (str | Path): A folder that does not exist yet.
+        num_images (int): Training images of each domain.
+        size (tuple[int, int]): (width, height) in pixels.
+        seed (int): Everything random derives from it.
+        num_validation_images (int, optional): Of each target; a quarter of ``num_images`` by
+            default.
+        num_workers (int, optional): Processes; one a CPU core by default.
+        replace (bool): Whether another toy world in ``root`` may be removed.
+
+    Returns:
+        bool: Whether it was written now.
+
+    Raises:
+        InputError: If ``root`` holds something else, or a number is too small.
+    """
+    root = Path(root).resolve()
+    if num_validation_images is None:
+        num_validation_images = -(-num_images // 4)
+    if min(num_images, num_validation_images) < 1 or min(size) < SMALLEST or seed < 0:
+        raise InputError(
+            f'A toy world needs one image or more, {SMALLEST}x{SMALLEST} pixels or more and a seed '
+            f'from 0, but got {num_images} and {num_validation_images} images, '
+            f'{size[0]}x{size[1]} and seed {seed}.'
+        )
+    settings = dict(
+        version=VERSION,
+        images=num_images,
+        validation_images=num_validation_images,
+        size=list(size),
+        seed=seed,
+    )
+    marker = root / MARKER
+    if marker.is_file():
+        if json.loads(marker.read_text()) == settings:
+            return False
+        if replace:
+            shutil.rmtree(root)
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise InputError(
+            f'{root} holds something else than this toy world: remove it or choose another folder.'
+        )
+    partial = root.with_name(f'{root.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    todo = list(frames(partial, num_images, num_validation_images, size, seed))
+    with ProcessPoolExecutor(num_workers) as executor:
+        for _ in track(executor.map(write_frame, todo, chunksize=4), 'Toy world', len(todo)):
+            pass
+    (partial / MARKER).write_text(json.dumps(settings) + '\n')
+    if root.exists():
+        root.rmdir()
+    partial.rename(root)
+    return True
