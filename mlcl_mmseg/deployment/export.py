@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..durable_files import write_durably
 from ..errors import InputError
 from ..models import MultiDomainDataPreprocessor
+from ..models.decode_heads import as_levels
 from ..models.losses import resize_logits
 
 FORMATS = ('onnx', 'torch')
@@ -59,7 +60,8 @@ class DeployedNetwork(nn.Module):
 
     def logits(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) RGB from 0 to 1 to logits (B, C, H, W)."""
-        logits = self.decode_head(self.neck(self.backbone(self.normalise(image))))
+        features = as_levels(self.backbone(self.normalise(image)))
+        logits = self.decode_head(as_levels(self.neck(features)))
         return resize_logits(logits, image.shape[2:], self.align_corners)
 
 

@@ -22,7 +22,7 @@ from torch.profiler import record_function
 from ..errors import InputError
 from ..models.checkpoint_parts import check_num_classes, check_parts, forgive_missing
 from ..models.data_preprocessor import MultiDomainDataPreprocessor
-from ..models.decode_heads import head_logits
+from ..models.decode_heads import as_levels, head_logits
 from ..models.recomputation import recompute_blocks
 from ..models.train_step import train_step
 from ..visualization.columns import Classes, Columns, Images
@@ -152,7 +152,8 @@ class DomainSegmentor(EncoderDecoder):
         with record_function('backbone'):
             if isinstance(self.data_preprocessor, MultiDomainDataPreprocessor):
                 inputs = self.data_preprocessor.normalise(inputs)
-            return super().extract_feat(inputs.contiguous(memory_format=self.memory_format))
+            features = self.backbone(inputs.contiguous(memory_format=self.memory_format))
+            return as_levels(self.neck(as_levels(features)) if self.with_neck else features)
 
     def extract_passes(self, images: Sequence[Tensor]) -> list[Sequence[Tensor]]:
         """Features of several batches, each with batch statistics of its own (method.md §4).

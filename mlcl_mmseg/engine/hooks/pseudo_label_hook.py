@@ -65,9 +65,11 @@ class PseudoLabelHook(RefreshHook):
 
         Raises:
             InputError: See :meth:`RefreshHook.before_run`, and if the loader's workers would
-                outlive a refresh.
+                outlive a refresh, or pseudo-labels would be resized in another way than logits.
         """
         super().before_run(runner)
+        if is_training(runner):
+            check_corners(segmentor_of(runner), runner.train_loop.dataloader.dataset.targets)
         if is_training(runner) and runner.train_loop.dataloader.persistent_workers:
             raise InputError(
                 'train_dataloader.persistent_workers is True, but the workers are restarted at '
@@ -188,6 +190,18 @@ class PseudoLabelHook(RefreshHook):
             num_workers=self.num_workers,
             collate_fn=pseudo_collate,
         )
+
+
+def check_corners(segmentor: MultiTargetSegmentor, targets: Sequence[DomainDataset]) -> None:
+    """Raise InputError if the loader and the decode heads resize in different ways."""
+    for step in (step for target in targets for step in target.pipeline.transforms):
+        found = getattr(step, 'align_corners', segmentor.align_corners)
+        if found != segmentor.align_corners:
+            raise InputError(
+                f'{type(step).__name__}.align_corners of the target_pipeline is {found}, but '
+                f'model.decode_head.align_corners is {segmentor.align_corners}: make them equal, '
+                'so that pseudo-labels lie where they were predicted.'
+            )
 
 
 class TargetImages(Dataset):

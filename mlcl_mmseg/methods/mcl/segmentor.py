@@ -249,7 +249,12 @@ class MCLSegmentor(MultiTargetSegmentor):
     ) -> Tensor:
         """The pixels whose entropy is below their class's threshold, see the base class."""
         return select_pseudo_label(
-            soft, self.selection_quantile, self.entropy_floor, size, global_batch
+            soft,
+            self.selection_quantile,
+            self.entropy_floor,
+            size,
+            global_batch,
+            self.align_corners,
         )
 
     def source_columns(self, inputs: dict) -> Columns:

@@ -18,6 +18,11 @@ from .deeplabv2_head import DeepLabV2Head, HeadPart, branch_maps
 Levels = Sequence[Tensor]
 
 
+def as_levels(features: Tensor | Levels) -> Levels:
+    """The features of a backbone or neck as a sequence; some return a single level as it is."""
+    return (features,) if isinstance(features, Tensor) else features
+
+
 def can_join(heads: Sequence[BaseDecodeHead]) -> bool:
     """Whether heads have the fast path: all are of DeepLabV2, on one level, dilated alike."""
     return (
