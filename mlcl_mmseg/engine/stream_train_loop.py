@@ -13,6 +13,7 @@ from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
 from ..errors import InputError
+from ..methods.base import ALL_PARTS, DomainSegmentor, segmentor_of
 
 
 @LOOPS.register_module()
@@ -62,6 +63,10 @@ class StreamTrainLoop(IterBasedTrainLoop):
         self.stop_training = False
         self.runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
         self._batches: Iterator[Any] | None = None
+        # before a hook copies the model or a checkpoint is loaded
+        segmentor = segmentor_of(runner)
+        if isinstance(segmentor, DomainSegmentor):
+            segmentor.require(ALL_PARTS if runner._resume else segmentor.starting_parts)
 
     def restart_loader(self) -> None:
         """Let the next batch come from a new iterator, at its place in the stream."""

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..methods.mcl.released.published import published_results
-from .groups import Figure, Group, figure, leader
+from .groups import Figure, Group, figure, leader, published_settings
 from .markup import Markup, details, paragraph, section, table, tag
 from .overview import group_name
 
@@ -86,9 +85,11 @@ def class_table(record: dict, groups: Sequence[Group]) -> Markup:
         for group in groups:
             found = [class_iou(each) for each in confusions(group, domain)]
             columns.append([figure(values) for values in zip(*found)] if found else [])
-        settings = dict.fromkeys(group.first.setting for group in groups)
-        published = [authors_classes(setting, domain) for setting in settings if setting]
-        published = [each for each in published if each]
+        published = [
+            each.per_domain[domain]['IoU']
+            for each in published_settings(groups)
+            if each.per_domain.get(domain, {}).get('IoU')
+        ]
         span = len(groups) + len(published)
         first_head.append(tag('th', domain, colspan=span, scope='colgroup', class_='begin'))
         second_head += [*map(group_name, groups), *['the authors’'] * len(published)]
@@ -111,11 +112,6 @@ def figure_cell(each: Figure | None, is_best: bool, kind: str | None) -> Markup:
     """A cell of the table of classes."""
     text = '–' if each is None else str(each)
     return tag('td', tag('strong', text) if is_best else text, class_=kind)
-
-
-def authors_classes(setting: str, domain: str) -> dict[str, float]:
-    """The authors' IoU by class, in percent; empty if they published none."""
-    return published_results()[setting]['per_domain'].get(domain, {}).get('IoU', {})
 
 
 def confusion_matrices(groups: Sequence[Group]) -> Markup:

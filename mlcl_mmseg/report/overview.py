@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..methods.mcl.released.published import published_results
-from .groups import Group
+from .groups import Group, published_settings
 from .markup import Markup, details, paragraph, section, table, tag
 from .run import Run
 
@@ -41,13 +40,11 @@ def best_figures(groups: Sequence[Group]) -> Markup:
                 group.each(lambda run: run.seed),
             ]
         )
-    for setting in dict.fromkeys(group.first.setting for group in groups):
-        if setting is not None:
-            published = published_results()[setting]
-            figures = published['per_domain']
-            cells = [f'{figures[name]["mIoU"]:.2f}' if name in figures else '–' for name in domains]
-            mean = f'{published["mean_mIoU"]:.2f}'
-            rows.append([f'{setting}, the authors’', mean, *cells, '–', '60000', '–'])
+    for published in published_settings(groups):
+        figures = published.per_domain
+        cells = [f'{figures[name]["mIoU"]:.2f}' if name in figures else '–' for name in domains]
+        title = f'{published.setting}, the authors’'
+        rows.append([title, f'{published.mean:.2f}', *cells, '–', published.iterations, '–'])
     heads = ['', 'mean', *domains, 'at iteration', 'of', 'seed']
     has_seeds = any(len(group.runs) > 1 for group in groups)
     return section(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mlcl_mmseg.methods.mcl.selection import select_pseudo_label
 from mlcl_mmseg.report import pictures as pictures_module
 from mlcl_mmseg.report.class_figures import class_iou, class_tables, confusion_matrices
 from mlcl_mmseg.report.curves import training_curves, validation_curves
@@ -210,7 +211,8 @@ def test_pseudo_labels_by_hand(tmp_path, trained):
         for x in range(3):
             soft[:, y, x] = (1 - confidence[y][x]) / 6
             soft[hard[y][x], y, x] = confidence[y][x]
-    write_pseudo_label(tmp_path / 'hard.png', soft, quantile=0.0, entropy_floor=0.25)
+    selected = select_pseudo_label(soft[None], 0.0, 0.25, (2, 3))[0]
+    write_pseudo_label(tmp_path / 'hard.png', soft.argmax(0), selected)
     found = measure(domain, [(tmp_path / 'hard.png', str(tmp_path / 'label.png'))])
     assert found['images'] == 1
     assert found['kept_share'] == pytest.approx(100 * 4 / 6)

@@ -12,12 +12,11 @@ from mmengine.dist import get_dist_info, is_main_process
 from mmengine.runner import Runner, load_checkpoint
 from mmseg.registry import HOOKS
 from rich.progress import track
-from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ...datasets.domain import DomainDataset
 from ...errors import InputError, MissingFileError
-from ...methods.base import WARMUP_PARTS, segmentor_of
+from ...methods.base import MultiTargetSegmentor, segmentor_of
 from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
 from ..precision import PRECISIONS, computing_in
 from .refresh_hook import RefreshHook, is_training
@@ -77,7 +76,7 @@ class PseudoLabelHook(RefreshHook):
         self.root = Path(runner.work_dir, 'pseudo_labels')
 
     def before_train(self, runner: Runner) -> None:
-        """Generate the first pseudo-labels, or take up those in use when the run was interrupted.
+        """Generate the first pseudo-labels, or restore those in use when the run was interrupted.
 
         Raises:
             MissingFileError: If the pseudo-labels of a resumed run are damaged, and what made them
@@ -88,11 +87,11 @@ class PseudoLabelHook(RefreshHook):
             remove_generations(self.root, lambda iteration: iteration >= runner.iter)
         super().before_train(runner)
 
-    def renew(self, runner: Runner, checkpoint: str) -> None:
+    def refresh(self, runner: Runner, checkpoint: str) -> None:
         """Write a generation and use it."""
         self.use(runner, self.generate(runner, checkpoint))
 
-    def take_up(self, runner: Runner) -> None:
+    def restore(self, runner: Runner) -> None:
         """Use the generation that was in use, made again if it is damaged."""
         generation = PseudoLabelGeneration(self.root, runner.iter - runner.iter % self.interval)
         if damage := generation.find_damage():
@@ -111,7 +110,7 @@ class PseudoLabelHook(RefreshHook):
         segmentor = segmentor_of(runner)
         weights = {name: value.clone() for name, value in segmentor.state_dict().items()}
         if places:
-            segmentor.needed_parts = WARMUP_PARTS
+            segmentor.require(segmentor.labelling_parts)
             load_checkpoint(segmentor, str(places[0]), map_location='cpu')
         if not places or weights_digest(segmentor) != manifest['weights']:
             raise MissingFileError(
@@ -212,11 +211,11 @@ class TargetImages(Dataset):
         return self.domain.run_pipeline(self.pipeline, self.domain.get_data_info(index))
 
 
-def weights_digest(segmentor: nn.Module) -> str:
-    """A digest of the weights that make pseudo-labels: those of the backbone and domain heads."""
+def weights_digest(segmentor: MultiTargetSegmentor) -> str:
+    """A digest of the weights that make pseudo-labels."""
     digest = hashlib.sha256()
     for name, value in segmentor.state_dict().items():
-        if name.startswith(WARMUP_PARTS):
+        if name.startswith(segmentor.labelling_parts):
             digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 

@@ -75,10 +75,10 @@ class RunRecordHook(Hook):
         for target in dataset.targets:
             for number in evenly_spaced(range(len(target)), self.num_images):
                 name = target.get_data_info(number)['sample_name']
-                soft = load_soft_pseudo_label(generation.path(target.domain, name))
+                stored = load_soft_pseudo_label(generation.path(target.domain, name))
+                soft = torch.from_numpy(stored)[None]
+                # the thresholds are the image's own
+                kept = segmentor.hard_pseudo_label(soft, soft.shape[2:])
                 write_pseudo_label(
-                    folder / target.domain / f'{name}.png',
-                    torch.from_numpy(soft),
-                    segmentor.selection_quantile,
-                    segmentor.entropy_floor,
+                    folder / target.domain / f'{name}.png', soft[0].argmax(0), kept[0]
                 )

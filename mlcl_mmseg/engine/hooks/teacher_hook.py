@@ -17,7 +17,7 @@ KEY = 'teacher'
 class TeacherHook(RefreshHook):
     """Instead of :class:`PseudoLabelHook`: the targets' weak views are labelled in each step.
 
-    The teacher is a frozen copy of the warm-up model, and from each refresh on of the best
+    The teacher is a frozen copy of the initial network, and from each refresh on of the best
     checkpoint. It sees crops where stored pseudo-labels were made from whole images, and costs one
     forward pass of each target a step. The target pipeline has no ``LoadSoftPseudoLabel``.
 
@@ -27,7 +27,7 @@ class TeacherHook(RefreshHook):
         interval (int): Iterations between refreshes; a multiple of the validation interval.
     """
 
-    def renew(self, runner: Runner, checkpoint: str) -> None:
+    def refresh(self, runner: Runner, checkpoint: str) -> None:
         """Copy the network as it is now."""
         self.saved: dict[str, Tensor] | None = None
         segmentor = segmentor_of(runner)
@@ -40,7 +40,7 @@ class TeacherHook(RefreshHook):
         super().after_load_checkpoint(runner, checkpoint)
         self.saved = checkpoint.get(KEY) if runner._resume else None
 
-    def take_up(self, runner: Runner) -> None:
+    def restore(self, runner: Runner) -> None:
         """Restore the teacher from the checkpoint that is resumed.
 
         Raises:
@@ -52,7 +52,7 @@ class TeacherHook(RefreshHook):
                 'The checkpoint has no teacher, so this run cannot be resumed from it: resume '
                 'from iter_*.pth, not from best_*.pth.'
             )
-        self.renew(runner, runner._load_from)
+        self.refresh(runner, runner._load_from)
         segmentor_of(runner).teacher.network.load_state_dict(saved)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
