@@ -62,15 +62,13 @@ def check_config(config: Config | dict) -> None:
                 'train no stage before.'
             )
     check_complete(config)
-    known = known_settings()
+    known = known_settings() | {*READ_LATER}
     for key in sorted(config.keys() - known):
         # any other name may be that of a variable
         if meant := next((each for each in known if is_slip(key, each)), None):
             raise InputError(f'{key} is no setting, did you mean {meant}?')
-    classes = registered_classes()
-    check_value({key: value for key, value in config.items() if key in known}, '', classes)
-    for key in READ_LATER:
-        check_value(config.get(key), key, classes)
+    settings = {key: value for key, value in config.items() if key in known}
+    check_value(settings, '', registered_classes())
 
 
 def check_complete(config: Config | dict) -> None:
