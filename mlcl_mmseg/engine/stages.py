@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
 
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
@@ -54,7 +53,9 @@ def train_stages(configs: Sequence[Config], resume: bool) -> None:
         train_locked_stages(configs, resume, locks)
 
 
-def train_locked_stages(configs: Sequence[Config], resume: bool, locks: Sequence[TextIO]) -> None:
+def train_locked_stages(
+    configs: Sequence[Config], resume: bool, locks: Sequence[ExitStack]
+) -> None:
     """:func:`train_stages` in work dirs that no other run uses."""
     settings = [decisive_settings(config, number == 0) for number, config in enumerate(configs)]
     first = first_to_train(configs, settings, resume)

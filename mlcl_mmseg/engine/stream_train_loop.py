@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import InputError
 from ..methods.base import ALL_PARTS, DomainSegmentor, segmentor_of
+from .runner_access import is_resuming
 
 
 @LOOPS.register_module()
@@ -66,7 +67,7 @@ class StreamTrainLoop(IterBasedTrainLoop):
         # before a hook copies the model or a checkpoint is loaded
         segmentor = segmentor_of(runner)
         if isinstance(segmentor, DomainSegmentor):
-            segmentor.require(ALL_PARTS if runner._resume else segmentor.starting_parts)
+            segmentor.require(ALL_PARTS if is_resuming(runner) else segmentor.starting_parts)
 
     def restart_loader(self) -> None:
         """Let the next batch come from a new iterator, at its place in the stream."""

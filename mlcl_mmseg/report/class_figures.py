@@ -3,27 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
+from ..evaluation import iou
 from .groups import Figure, Group, figure, leader, published_settings
 from .markup import Markup, details, paragraph, section, table, tag
 from .overview import group_name
 
 # share of a row from which its cell is dark
 STRONG = 0.55
-
-
-def class_iou(confusion: np.ndarray) -> np.ndarray:
-    """IoU of each class in percent.
-
-    Args:
-        confusion (np.ndarray): (C, C) pixels, label by prediction.
-
-    Returns:
-        np.ndarray: (C,); NaN for a class that is neither labelled nor predicted.
-    """
-    intersection = np.diag(confusion).astype(float)
-    union = confusion.sum(0) + confusion.sum(1) - intersection
-    return 100 * np.divide(intersection, union, out=np.full(len(union), np.nan), where=union > 0)
 
 
 def confusions(group: Group, domain: str) -> list[np.ndarray]:
@@ -83,7 +71,9 @@ def class_table(record: dict, groups: Sequence[Group]) -> Markup:
     for domain in counted_domains(groups):
         columns = []
         for group in groups:
-            found = [class_iou(each) for each in confusions(group, domain)]
+            found = [
+                (100 * iou(torch.from_numpy(each))).tolist() for each in confusions(group, domain)
+            ]
             columns.append([figure(values) for values in zip(*found)] if found else [])
         published = [
             each.per_domain[domain]['IoU']

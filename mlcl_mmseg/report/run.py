@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from ..engine.run_records import ENVIRONMENT, PSEUDO_LABELS, VALIDATIONS
 from ..engine.stage_files import COMPLETE, STARTED
 from ..errors import InputError, MissingFileError
 from ..methods.base import PublishedFigures, segmentor_class
-from .records import ENVIRONMENT, PSEUDO_LABELS, VALIDATIONS
 
 
 @dataclass

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..datasets.multi_domain import MultiDomainDataset
-from ..methods.base import DomainSegmentor
 from .cells import CellPainter, cell_size
 from .columns import Columns
 from .contact_sheet import Section, contact_sheet
 
+if TYPE_CHECKING:
+    from ..methods.base import DomainSegmentor
+
 
 def batch_sheet(
-    segmentor: DomainSegmentor,
+    segmentor: 'DomainSegmentor',
     dataset: MultiDomainDataset,
     batch: dict,
     titles: Sequence[str] = (),

@@ -15,8 +15,8 @@ from ...methods.base import DomainSegmentor, segmentor_of
 from ...visualization.cells import CellPainter, cell_size
 from ...visualization.columns import Classes, Columns, Images
 from ...visualization.contact_sheet import Section, contact_sheet
+from ..runner_access import is_training
 from .data_check_hook import validation_domains
-from .refresh_hook import is_training
 
 
 @HOOKS.register_module()

@@ -14,7 +14,7 @@ from ...datasets.domain import DomainDataset
 from ...datasets.multi_domain import MultiDomainDataset
 from ...errors import InputError
 from ...methods.base import segmentor_of
-from .refresh_hook import is_training
+from ..runner_access import is_training
 
 
 @HOOKS.register_module()

@@ -19,7 +19,8 @@ from ...errors import InputError, MissingFileError
 from ...methods.base import MultiTargetSegmentor, segmentor_of
 from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
 from ..precision import PRECISIONS, computing_in
-from .refresh_hook import RefreshHook, is_training
+from ..runner_access import is_training
+from .refresh_hook import RefreshHook
 
 
 @HOOKS.register_module()

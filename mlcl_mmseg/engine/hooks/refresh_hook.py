@@ -2,10 +2,11 @@
 
 from mmengine.dist import barrier
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import BaseLoop, Runner, load_checkpoint
+from mmengine.runner import Runner, load_checkpoint
 
 from ...errors import InputError
 from ...methods.base import segmentor_of
+from ..runner_access import is_resuming, is_training, starting_checkpoint
 
 
 class RefreshHook(Hook):
@@ -55,7 +56,7 @@ class RefreshHook(Hook):
                 f'{type(self).__name__} refreshes with the best checkpoint, but none is kept: set '
                 "default_hooks.checkpoint.save_best='mIoU'."
             )
-        if runner._load_from is None and not runner._resume:
+        if starting_checkpoint(runner) is None and not is_resuming(runner):
             raise InputError(
                 f'{type(segmentor_of(runner)).__name__} starts from the stage before, but '
                 "load_from is not set: name the config of that stage as stage_before='FILE.py', or "
@@ -86,7 +87,7 @@ class RefreshHook(Hook):
         refresh.
         """
         if runner.iter == 0:
-            self.refresh(runner, runner._load_from)
+            self.refresh(runner, str(starting_checkpoint(runner)))
         elif runner.iter < runner.max_iters and not self.is_due(runner):
             self.restore(runner)
 
@@ -105,8 +106,3 @@ class RefreshHook(Hook):
         segmentor.require(segmentor.labelling_parts)
         load_checkpoint(segmentor, best, map_location='cpu', strict=True)
         self.refresh(runner, best)
-
-
-def is_training(runner: Runner) -> bool:
-    """Whether the runner trains; one that tests has built no training loop."""
-    return isinstance(runner._train_loop, BaseLoop)

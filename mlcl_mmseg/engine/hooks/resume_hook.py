@@ -6,6 +6,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from ..runner_access import is_resuming
+
 
 @HOOKS.register_module()
 class ResumeHook(Hook):
@@ -20,7 +22,7 @@ class ResumeHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Look for earlier checkpoints in this work dir, wherever it was then."""
-        if not runner._resume:
+        if not is_resuming(runner):
             return
         runtime_info = checkpoint.get('message_hub', {}).get('runtime_info', {})
         for key in ('best_ckpt', 'last_ckpt'):

@@ -11,7 +11,7 @@ from mmseg.registry import HOOKS
 from ...evaluation import DomainIoUMetric
 from ...methods.base import segmentor_of
 from ...pseudo_labels.store import load_soft_pseudo_label
-from ...report.records import (
+from ..run_records import (
     ENVIRONMENT,
     PSEUDO_LABELS,
     environment,
@@ -20,12 +20,12 @@ from ...report.records import (
     write_pseudo_label,
     write_validation,
 )
-from .refresh_hook import is_training
+from ..runner_access import is_training
 
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Writes what :mod:`mlcl_mmseg.report.records` describes into the folder of the log.
+    """Writes what :mod:`mlcl_mmseg.engine.run_records` describes into the folder of the log.
 
     No label of a target's training image is opened, and nothing of the training is changed.
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from ...errors import InputError
 from ...methods.base import segmentor_of
 from ...pseudo_labels.teacher import Teacher
+from ..runner_access import is_resuming, starting_checkpoint
 from .refresh_hook import RefreshHook
 
 # where checkpoints for resuming hold its tensors
@@ -38,7 +39,7 @@ class TeacherHook(RefreshHook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Also keep the teacher of a run that goes on."""
         super().after_load_checkpoint(runner, checkpoint)
-        self.saved = checkpoint.get(KEY) if runner._resume else None
+        self.saved = checkpoint.get(KEY) if is_resuming(runner) else None
 
     def restore(self, runner: Runner) -> None:
         """Restore the teacher from the checkpoint that is resumed.
@@ -52,7 +53,7 @@ class TeacherHook(RefreshHook):
                 'The checkpoint has no teacher, so this run cannot be resumed from it: resume '
                 'from iter_*.pth, not from best_*.pth.'
             )
-        self.refresh(runner, runner._load_from)
+        self.refresh(runner, str(starting_checkpoint(runner)))
         segmentor_of(runner).teacher.network.load_state_dict(saved)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
