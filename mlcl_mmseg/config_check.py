@@ -55,7 +55,14 @@ NAMES: dict[str, tuple[str, ...]] = dict(
 )
 # settings beside those of MMEngine's Runner
 OTHER_SETTINGS = (
-    *('warmup', 'model_wrapper_cfg', 'custom_imports', 'sync_bn', 'find_unused_parameters'),
+    *(
+        'stage_before',
+        'warmup',
+        'model_wrapper_cfg',
+        'custom_imports',
+        'sync_bn',
+        'find_unused_parameters',
+    ),
     *('activation_checkpointing', 'efficient_conv_bn_eval', 'compile'),
 )
 # the least that a number may be, by the last key of its path
@@ -85,11 +92,13 @@ def check_config(config: Config | dict) -> None:
     Raises:
         InputError: At the first such value, type or keyword.
     """
-    if not isinstance(config.get('warmup'), str | None):
-        raise InputError(
-            f'warmup is {config["warmup"]!r}, but it names a config: give its file, or None to '
-            'train no warm-up.'
-        )
+    # the second is the old name
+    for name in ('stage_before', 'warmup'):
+        if not isinstance(config.get(name), str | None):
+            raise InputError(
+                f'{name} is {config[name]!r}, but it names a config: give its file, or None to '
+                'train no stage before.'
+            )
     check_complete(config)
     register_all_modules(init_default_scope=False)
     # no two kinds of them share a name; what MMSegmentation has comes before MMEngine's

@@ -114,7 +114,7 @@ def test_configs_of_mmsegmentation_pass():
         ({'default_hooks.checkpoint': False}, 'but Runner takes a '),
         ({'val_dataloader': False}, 'val_dataloader is False, but Runner takes a '),
         ({'work_dir': 3}, 'work_dir is 3, but Runner takes a str: '),
-        ({'warmup': 3}, 'warmup is 3, but it names a config: give its file, or None to train no w'),
+        ({'warmup': 3}, 'warmup is 3, but it names a config: give its file, or None to train no s'),
         (
             {'train_dataloader.dataset.source': 'gta5'},
             "train_dataloader.dataset.source is 'gta5', but MultiDomainDataset takes a dict: ",

@@ -1,6 +1,7 @@
 """What a stage leaves in its work dir: checkpoints, and the markers of its start and its end."""
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
+from mmseg.registry import MODELS
 
 from ..durable_files import write_durably
 from ..errors import InputError, MissingFileError
@@ -18,6 +20,18 @@ from ..safe_load import read_checkpoint
 STARTED, COMPLETE = 'started.json', 'complete.json'
 # MMEngine's pointer to the latest checkpoint, which may be torn or point elsewhere
 POINTER = 'last_checkpoint'
+
+
+def stage_name(config: Config) -> str:
+    """The name of the folder of a stage that comes before another one.
+
+    It is ``stage_name`` of the model's class or, without one, the class name in snake case.
+    """
+    model_type = config.model.type
+    model_class = MODELS.get(model_type) if isinstance(model_type, str) else model_type
+    class_name = str(model_type) if model_class is None else model_class.__name__
+    snake_case = re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', class_name).lower()
+    return getattr(model_class, 'stage_name', '') or snake_case
 
 
 def latest_checkpoint(config: Config) -> str | None:

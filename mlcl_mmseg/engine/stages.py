@@ -108,6 +108,8 @@ def check_stages(configs: Sequence[Config]) -> None:
 def first_to_train(configs: Sequence[Config], settings: Sequence[dict], resume: bool) -> int:
     """The number of the stage with which this launch begins.
 
+    A complete stage makes those before it unnecessary.
+
     Raises:
         InputError: If a stage that is to be used or resumed was trained with other settings.
     """
@@ -117,12 +119,12 @@ def first_to_train(configs: Sequence[Config], settings: Sequence[dict], resume: 
         for number in begun:
             check_resumable(configs[number], settings[number])
         return begun[-1]
-    for number in range(last):
-        if not is_complete(configs[number]):
-            return number
-        check_usable(configs[number], settings[number])
-        announce(f'{configs[number].work_dir} is complete.')
-    return last
+    for number in range(last - 1, -1, -1):
+        if is_complete(configs[number]):
+            check_usable(configs[number], settings[number])
+            announce(f'{configs[number].work_dir} is complete.')
+            return number + 1
+    return 0
 
 
 def check_resumable(config: Config, settings: dict) -> None:

@@ -209,7 +209,7 @@ def test_learning_rates_scale_with_the_batch(toy_data, tmp_path):
         (['--cfg-options', 'load_from=x.pth'], 'The checkpoint x.pth does not exist: give'),
         (['--cfg-options', 'warmup.lod_from=x'], 'lod_from is no setting of .*small_warmup.py, di'),
         (['--cfg-options', 'warmup=x.py'], 'The config x.py does not exist: give'),
-        (['--cfg-options', 'warmup=None', 'warmup.resume=True'], 'warmup.resume is for a warm-up'),
+        (['--cfg-options', 'warmup=None', 'warmup.resume=True'], 'stage_before.resume is for a st'),
         (['--cfg-options', 'train_cfg.max_iters=many'], "train_cfg.max_iters is 'many', but Stre"),
         (['--cfg-options', 'warmup.model.gan=1'], 'model.gan is 1, but AdversarialWarmup takes'),
         (['--amp'], 'The precision fp16 needs a GPU: use fp32 or bf16'),
