@@ -15,7 +15,7 @@ from mmengine.dist import init_dist
 
 from .config_check import READ_LATER, check_config, known_settings
 from .durable_files import FULL
-from .errors import InputError, MissingFileError
+from .errors import InputError, MissingFileError, sentence_of
 from .safe_load import use_safe_loading
 from .shipped import CONFIGS
 
@@ -43,9 +43,7 @@ def end_with_sentence(main: Callable[[], None]) -> None:
             sys.stderr.flush()
             os._exit(0)
     except InputError as error:
-        *traceback, sentence = str(error).splitlines()
-        # from a loader's worker it comes below a traceback and behind the error's name
-        sys.exit(sentence.partition(': ')[2] if traceback else sentence)
+        sys.exit(sentence_of(error))
     except OSError as error:
         if error.errno not in FULL:
             raise

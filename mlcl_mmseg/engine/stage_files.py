@@ -39,6 +39,24 @@ def latest_checkpoint(config: Config) -> str | None:
     return next(iter(checkpoints(config)), None)
 
 
+def keeps_best(config: Config) -> bool:
+    """Whether a stage is to keep the checkpoint with the best validation."""
+    return bool((config.get('default_hooks', {}).get('checkpoint') or {}).get('save_best'))
+
+
+def check_best(config: Config, checkpoint: str | None) -> None:
+    """Refuse a stage that has ended without the best checkpoint that it should have kept.
+
+    Raises:
+        InputError: If there is no checkpoint, but the config asks for the best one.
+    """
+    if checkpoint is None and keeps_best(config):
+        raise InputError(
+            f'{config.work_dir} ends without a best checkpoint: validate it, and let '
+            "default_hooks.checkpoint.save_best name one figure, such as 'mIoU'."
+        )
+
+
 def latest_whole_checkpoint(config: Config) -> str:
     """The latest checkpoint of a stage that can be read.
 
@@ -55,6 +73,13 @@ def latest_whole_checkpoint(config: Config) -> str:
     raise InputError(
         f'No checkpoint in {config.work_dir} can be read: leave out --resume to start anew.'
     )
+
+
+def resume_from_latest(config: Config) -> None:
+    """Let a stage go on from its latest checkpoint; ImageNet weights are not needed then."""
+    config.resume = True
+    config.load_from = latest_whole_checkpoint(config)
+    config.model.backbone.init_cfg = None
 
 
 def checkpoints(config: Config) -> list[str]:

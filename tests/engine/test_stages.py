@@ -10,6 +10,7 @@ from mlcl_mmseg.engine.stage_files import COMPLETE, POINTER, STARTED
 from mlcl_mmseg.engine.stages import resume_from_latest, train_stages
 from mlcl_mmseg.errors import InputError
 
+from ..small_run import skip_rehearsal
 from .pretended_stages import best, leave_checkpoint, make_config
 
 
@@ -97,7 +98,7 @@ def test_a_new_start_sets_aside_what_is_there(configs, monkeypatch, tmp_path):
     for config in configs:
         leave_checkpoint(config)
     monkeypatch.setattr(stages, 'train_stage', killed)
-    monkeypatch.setattr(stages, 'rehearse', lambda config: None)
+    skip_rehearsal(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train_stages(configs, resume=False)
     for name in ('warmup', 'mlcl'):
