@@ -58,6 +58,9 @@ def rehearse(configs: Sequence[Config], start: str | None) -> None:
     """
     if not configs:
         return
+    if is_main_process():
+        # of a launch before
+        Path(configs[-1].work_dir, TRACEBACK).unlink(missing_ok=True)
     begin = time.perf_counter()
     announce('Rehearsal: every stage takes a step on a few images before the first one trains.')
     for config in configs:

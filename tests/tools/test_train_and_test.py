@@ -231,7 +231,10 @@ def test_mistakes_on_the_command_line(
     [
         (['--work-dir', '{}/image.png'], 'The folder {}/image.png/warmup cannot be written'),
         (['--cfg-options', 'custom_hooks.0.interval=3'], 'PseudoLabelHook.interval is 3, but'),
-        (['--cfg-options', 'warmup=None'], 'MCL starts from a warm-up, but load_from is not set'),
+        (
+            ['--cfg-options', 'warmup=None'],
+            'MCLSegmentor starts from the stage before, but load_f',
+        ),
     ],
 )
 def test_mistakes_end_in_one_sentence(toy_data, tmp_path, arguments, sentence):
