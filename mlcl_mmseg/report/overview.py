@@ -11,7 +11,10 @@ from .markup import Markup, details, paragraph, section, table, tag
 from .run import Run
 
 # settings that tell runs apart by where they lie or how they were started
-PLACES = ('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher', 'warmup')
+PLACES = (
+    *('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher'),
+    *('stage_before', 'warmup'),
+)
 
 
 def domains_of(groups: Sequence[Group]) -> list[str]:
