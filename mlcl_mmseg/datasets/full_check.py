@@ -15,6 +15,7 @@ from rich.progress import track
 
 from ..errors import InputError, MissingFileError
 from ..labels import IGNORE_INDEX
+from .config_domains import config_domains
 from .domain import DomainDataset
 from .image_files import open_image
 
@@ -84,7 +85,7 @@ def check_config_data(config: Config, num_workers: int | None = None) -> DataRep
         DataReport: What is wrong and what is there.
     """
     report, owners = DataReport(), defaultdict(list)
-    for role, domain_config in domain_configs(config):
+    for role, domain_config, _ in config_domains(config):
         options = dict(role=role, pipeline=[], require_labels=False)
         try:
             domain = DATASETS.build({**domain_config, **options})
@@ -107,30 +108,6 @@ def check_config_data(config: Config, num_workers: int | None = None) -> DataRep
         report.domains.append(summarise(domain, name, checks, missing))
     report.problems += shared_images(owners.values())
     return report
-
-
-def domain_configs(config: Config) -> Iterable[tuple[str, dict]]:
-    """The domains that a config reads, with their roles; what is tested is often what validates."""
-    train, seen = config.train_dataloader.dataset, []
-    for role, domains in (
-        ('source', [train.source]),
-        ('target', train.targets),
-        *(('validation', validated(loader.dataset)) for loader in validation_loaders(config)),
-    ):
-        for domain in domains:
-            if (role, domain) not in seen:
-                seen.append((role, domain))
-                yield role, domain
-
-
-def validation_loaders(config: Config) -> list[Config]:
-    """The loaders of validation and test that there are."""
-    return [config[key] for key in ('val_dataloader', 'test_dataloader') if config.get(key)]
-
-
-def validated(dataset: dict) -> list[dict]:
-    """The domains of a data set that validates: several, or itself."""
-    return dataset.get('domains') or [dataset]
 
 
 def missing_labels(domain: DomainDataset, report: DataReport) -> list[str]:
@@ -184,6 +161,10 @@ def check_sample(index: int) -> SampleCheck:
     data_info = domain.get_data_info(index)
     check = SampleCheck(data_info['img_path'])
     try:
+        if domain.prepared_copy is not None:
+            # unlike PNG, its format has no checksums
+            for key in ('img_path', 'seg_map_path') if domain.labelled else ('img_path',):
+                domain.prepared_copy.check_content(data_info[key])
         image = open_image(check.path)
         check.size = f'{image.width}x{image.height}'
         check.digest = hashlib.sha256(image.tobytes()).hexdigest()

@@ -8,6 +8,7 @@ from ..errors import InputError, MissingFileError
 from .domain import DomainDataset
 from .mat_file import read_numbers
 
+SPLIT_FILE = 'split.mat'
 GTA5_SPLITS = ('all', 'train', 'val', 'test')
 ASPECT_TOLERANCE = 0.05
 
@@ -23,6 +24,7 @@ class GTA5Domain(DomainDataset):
     domain = 'gta5'
     raw_labels = 'gta5'
     splits = dict(source='all', target='all', validation='all')
+    other_files = (SPLIT_FILE,)
 
     def image_folder(self) -> Path:
         """``images``."""
@@ -59,7 +61,7 @@ class GTA5Domain(DomainDataset):
         images = super().find_images(folder)
         if self.split == 'all':
             return images
-        split_file = Path(self.data_root, 'split.mat')
+        split_file = Path(self.data_root, SPLIT_FILE)
         if not split_file.is_file():
             raise MissingFileError(
                 f"{split_file} is missing: split='{self.split}' of GTA5Domain reads it; download "
