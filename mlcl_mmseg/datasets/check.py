@@ -73,7 +73,7 @@ def find_error(domain: DomainDataset, index: int) -> tuple[str, InputError] | No
         domain.check_image(image, data_info['img_path'])
         if domain.labelled:
             label = open_image(data_info['seg_map_path'], load=False, remedy=domain.remedy)
-            domain.check_label(label, image.size, data_info['seg_map_path'])
+            domain.label_format.check(label, image.size, data_info['seg_map_path'])
     except InputError as error:
         return data_info['img_path'], error
     return None

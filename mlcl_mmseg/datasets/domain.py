@@ -6,18 +6,16 @@ from copy import copy as shallow_copy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 from ..errors import InputError, MissingFileError
-from ..labels import IGNORE_INDEX, label_space, lookup_table, raw_label_map
+from ..labels import IGNORE_INDEX, RawLabels, label_space, lookup_table, raw_label_map
 from .image_files import check_depth, open_image
+from .label_format import LabelFormat
 from .prepared_copy import PREPARE, PreparedCopy
 
 ROLES = ('source', 'target', 'validation')
-# Pillow's names of 8-bit greyscale and palette images, whose pixels are ids as they are stored
-LABEL_MODES = ('L', 'P')
 
 
 class DomainDataset(BaseSegDataset):
@@ -50,9 +48,13 @@ class DomainDataset(BaseSegDataset):
     """
 
     domain: str = ''
-    raw_labels: str = ''
+    raw_labels: RawLabels = {}
     image_suffixes: tuple[str, ...] = ('.png',)
     splits: dict[str, str] = dict(source='train', target='train', validation='val')
+    # see LabelFormat
+    label_aspect_tolerance: float | None = None
+    last_id: int = 255
+    last_id_message: str = ''
     # files of the data set that a prepared copy needs beside images and labels, if they are there
     other_files: tuple[str, ...] = ()
     prepared_copy: PreparedCopy | None = None
@@ -95,7 +97,13 @@ class DomainDataset(BaseSegDataset):
                 f'label_map of {self.domain} has {wrong}, but a raw id is 0 to 255 and a class '
                 f'index 0 to {num_classes - 1}, or 255 to ignore.'
             )
-        self.label_lookup = lookup_table(label_map)
+        self.label_format = LabelFormat(
+            type(self).__name__,
+            lookup_table(label_map),
+            self.label_aspect_tolerance,
+            self.last_id,
+            self.last_id_message,
+        )
         super().__init__(
             data_root=str(data_root),
             metainfo=label_space(num_classes)._asdict(),
@@ -117,26 +125,6 @@ class DomainDataset(BaseSegDataset):
         """The label of an image, given as a path relative to :meth:`image_folder`."""
         raise NotImplementedError
 
-    def map_label(self, raw_label: np.ndarray, path: str) -> np.ndarray:
-        """Map raw label ids to class indices.
-
-        Args:
-            raw_label (np.ndarray): (H, W) uint8 raw ids.
-            path (str): The file it came from, for error messages.
-
-        Returns:
-            np.ndarray: (H, W) uint8 class indices, 255 = ignore.
-
-        Raises:
-            InputError: If the label is not a single-channel image.
-        """
-        if raw_label.ndim != 2:
-            raise InputError(
-                f'{path} is no single-channel image of label ids (shape {raw_label.shape}): point '
-                f'{type(self).__name__} at the id images of the data set.'
-            )
-        return self.label_lookup[raw_label]
-
     def check_image(self, image: Image.Image, path: str) -> None:
         """Check what the header of an image tells.
 
@@ -152,39 +140,11 @@ class DomainDataset(BaseSegDataset):
         if self.prepared_copy is not None and image.size != self.prepared_copy.size:
             raise InputError(f'{path} is damaged, its size is wrong: run {PREPARE} again.')
 
-    def check_label(self, label: Image.Image, image_size: tuple[int, int], path: str) -> None:
-        """Check what the header of a label image tells.
-
-        Args:
-            label (Image.Image): The label; its pixels need not be loaded.
-            image_size (tuple[int, int]): (width, height) of its image.
-            path (str): The file it came from, for error messages.
-
-        Raises:
-            InputError: If its pixels cannot be label ids, or its size does not fit the image.
-        """
-        if label.mode not in LABEL_MODES:
-            raise InputError(
-                f'{path} has mode {label.mode}, but label ids are an 8-bit image of mode '
-                f'{" or ".join(LABEL_MODES)}: point {type(self).__name__} at the id images of the '
-                'data set, or convert them.'
-            )
-        if not self.label_size_fits(label.size, image_size):
-            raise InputError(
-                f'{path} is {label.width}x{label.height}, but its image is '
-                f'{image_size[0]}x{image_size[1]}: replace the one that is wrong.'
-            )
-
-    def label_size_fits(self, label_size: tuple[int, int], image_size: tuple[int, int]) -> bool:
-        """Whether a label of this (width, height) may belong to an image of that one."""
-        return label_size == image_size
-
     def get_data_info(self, idx: int) -> dict:
-        """The record of one image; labelled roles carry check and mapping of their labels along."""
+        """The record of one image, with the format of its label where the role reads labels."""
         data_info = super().get_data_info(idx)
         if self.labelled:
-            data_info['check_label'] = self.check_label
-            data_info['map_label'] = self.map_label
+            data_info['label_format'] = self.label_format
         return data_info
 
     def prepare_data(self, idx: int) -> dict:

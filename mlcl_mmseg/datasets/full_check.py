@@ -188,7 +188,7 @@ def check_label(
         InputError: If it cannot be read, or has another mode or size than it should.
     """
     label = open_image(path)
-    domain.check_label(label, image_size, path)
+    domain.label_format.check(label, image_size, path)
     if label.size != image_size:
         check.notes.append(
             f'{path} is {label.width}x{label.height}, its image {image_size[0]}x{image_size[1]}: '
@@ -202,25 +202,26 @@ def check_label(
             f'{path} has the ids {", ".join(map(str, unknown))}, which {type(domain).__name__} '
             'does not know: give it the id images of the data set, or a label_map.'
         )
-    elif all(domain.label_lookup[each] == IGNORE_INDEX for each in ids):
+    elif all(domain.label_format.lookup[each] == IGNORE_INDEX for each in ids):
         check.notes.append(f'{path} has no pixel of a class: all are ignored.')
 
 
 def summarise(
-    domain: DomainDataset, name: str, checks: Sequence[SampleCheck], missing: list[str]
+    domain: DomainDataset, title: str, checks: Sequence[SampleCheck], missing: list[str]
 ) -> DomainReport:
     """Add up the samples of a domain."""
     sizes = dict(Counter(check.size for check in checks if check.size).most_common())
     counts = [check.counts for check in checks if check.counts is not None]
     if not counts:
-        return DomainReport(name, len(domain), sizes, missing, {}, None)
+        return DomainReport(title, len(domain), sizes, missing, {}, None)
     total = np.sum(counts, axis=0)
     classes = domain.metainfo['classes']
     pixels = {
-        each: int(total[domain.label_lookup == index].sum()) for index, each in enumerate(classes)
+        each: int(total[domain.label_format.lookup == index].sum())
+        for index, each in enumerate(classes)
     }
     ignored = 1 - sum(pixels.values()) / int(total.sum())
-    return DomainReport(name, len(domain), sizes, missing, pixels, ignored)
+    return DomainReport(title, len(domain), sizes, missing, pixels, ignored)
 
 
 def shared_images(owners: Iterable[list[tuple[str, str]]]) -> list[str]:

@@ -143,7 +143,7 @@ def test_jpeg_images_of_any_size_and_palette_labels(make_tree, tmp_path):
     root = make_tree('mapillary')
     write_image(root / 'training/images/x_1.jpg', random_pixels(9, height=30, width=50))
     write_label(
-        root / 'training/v1.2/labels/x_1.png', random_ids(9, 'mapillary_v1.2', 30, 50), palette=True
+        root / 'training/v1.2/labels/x_1.png', random_ids(9, 'mapillary', 30, 50), palette=True
     )
     config = dict(type='MapillaryDomain', data_root=str(root), num_classes=7)
     train = dict(source=config, source_pipeline=[*LABELLED, WEAK, PACK])
