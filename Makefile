@@ -18,6 +18,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 # site/index.html; a warning is an error
 docs: $(READY)
@@ -70,7 +71,7 @@ $(CLASSIC)/.ready: pyproject.toml constraints-classic.txt
 	@echo 'mmcv is compiled now, which takes about ten minutes on two cores.'
 	MMCV_WITH_OPS=1 $(CLASSIC)/bin/pip install --quiet -c constraints-classic.txt --no-build-isolation mmcv
 	$(CLASSIC)/bin/pip install --quiet -c constraints-classic.txt mmengine mmsegmentation mmpretrain \
-		ftfy regex prettytable rich scipy tensorboard pytest pytest-xdist hypothesis
+		filelock ftfy pydantic regex prettytable rich scipy tensorboard pytest pytest-xdist hypothesis
 	$(CLASSIC)/bin/pip install --quiet --no-deps --editable .
 	@$(call without_libgl,$(CLASSIC),constraints-classic.txt)
 	touch $@

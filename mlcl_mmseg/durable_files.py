@@ -1,14 +1,13 @@
 """Files that are whole or not there: written aside, flushed, renamed."""
 
 import errno
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
 
+from filelock import FileLock, Timeout
 from mmengine.fileio import LocalBackend, register_backend
 
 from .errors import InputError
@@ -98,34 +97,44 @@ class DurableBackend(LocalBackend):
 @contextmanager
 def locked_folder(
     folder: str | Path, remedy: str = 'choose another --work-dir'
-) -> Iterator[TextIO]:
-    """Take a folder for this process until it is left, or the process ends, however it ends.
+) -> Iterator[ExitStack]:
+    """Lock a folder for this process until the block is left or the process ends, however it ends.
 
-    What :func:`write_durably` was writing there when a process was killed is removed.
+    Partial files that :func:`write_durably` was writing when a process was killed are removed.
 
     Args:
-        folder (str | Path): It is made if need be.
-        remedy (str): What to do other than to wait.
+        folder (str | Path): It is created if it does not exist.
+        remedy (str): What the user can do other than wait.
 
     Yields:
-        TextIO: A file whose closing gives the folder back earlier.
+        ExitStack: Closing it releases the folder earlier.
 
     Raises:
-        InputError: If another process has taken it.
+        InputError: If another process has locked the folder, or its lock file is a symbolic link.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
-    with open(Path(folder, LOCK), 'a+') as file:
+    path = Path(folder, LOCK)
+    # a forked child, such as a loader's worker that outlives the run, does not inherit the lock
+    lock = FileLock(path, blocking=False, fallback_to_soft=False, on_acquired=write_holder)
+    with ExitStack() as stack:
         try:
-            # unlike flock, it is not shared with the loader's workers, which may live longer
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            file.seek(0)
+            stack.enter_context(lock)
+        except Timeout as error:
             raise InputError(
-                f'{folder} is in use by another run ({file.read()}): wait for it, or {remedy}.'
+                f'{folder} is in use by another run ({path.read_text()}): wait for it, or {remedy}.'
             ) from error
-        file.truncate(0)
-        file.write(f'process {os.getpid()} on {os.uname().nodename}')
-        file.flush()
+        except OSError as error:
+            if not path.is_symlink():
+                raise
+            raise InputError(
+                f'{path} is a symbolic link, which no run makes: remove it, or {remedy}.'
+            ) from error
         for partial in Path(folder).glob(f'.*{PARTIAL}'):
             partial.unlink()
-        yield file
+        yield stack
+
+
+def write_holder(descriptor: int) -> None:
+    """Write into a lock file who holds the lock."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f'process {os.getpid()} on {os.uname().nodename}'.encode(), 0)

@@ -8,23 +8,18 @@ from pathlib import Path
 import mmseg
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.hooks import LoggerHook
 from mmengine.registry import Registry
 from mmseg import registry
 
-from mlcl_mmseg.config_check import check_config, is_ours
+from mlcl_mmseg.config_check import check_config, fits, is_ours, is_slip
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.type_hints import matches
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [*(ROOT / 'configs').rglob('*.py'), *(ROOT / 'tests/configs').glob('*.py')]
 MMSEG = Path(mmseg.__file__).parent / '.mim/configs'
 VALIDATION = ('val_dataloader', 'val_cfg', 'val_evaluator')
-text = st.text()
-scalars = st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), text)
 
 
 @pytest.mark.parametrize('path', SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
@@ -44,12 +39,12 @@ def test_configs_of_mmsegmentation_pass():
     [
         (
             {'train_dataloader.batch_size': 'four'},
-            "train_dataloader.batch_size is 'four', but DataLoader takes an int or None: "
-            'correct the config or --cfg-options.',
+            "train_dataloader.batch_size is 'four', but DataLoader takes ",
         ),
         (
             {'train_cfg.max_iters': '100'},
-            "train_cfg.max_iters is '100', but StreamTrainLoop takes an int: ",
+            "train_cfg.max_iters is '100', but StreamTrainLoop takes int: "
+            'correct the config or --cfg-options.',
         ),
         (
             {'train_cfg.max_iter': 10},
@@ -64,66 +59,78 @@ def test_configs_of_mmsegmentation_pass():
         ({'optim_wrapper.optimizer.lrr': 1}, 'optim_wrapper.optimizer.lrr is no parameter of SGD,'),
         ({'model.type': 'MCLSegmentr'}, "'MCLSegmentr', which is unknown, did you mean MCLSegment"),
         ({'train_dataloader.dataset.source.type': 'GTA5Doman'}, 'did you mean GTA5Domain?'),
-        ({'model.gamma': 'one'}, "model.gamma is 'one', but MCLSegmentor takes a float: "),
-        ({'model.gamma': True}, 'model.gamma is True, but MCLSegmentor takes a float: '),
-        ({'model.gamma': {'value': 1}}, 'but MCLSegmentor takes a float: '),
-        ({'model.targets': 'idd'}, "model.targets is 'idd', but MCLSegmentor takes a list[str]: "),
-        ({'model.cross_sample_mask': 1}, 'model.cross_sample_mask is 1, but MCLSegmentor takes a '),
+        ({'model.gamma': 'one'}, "model.gamma is 'one', but MCLSegmentor takes float: "),
+        ({'model.gamma': True}, 'model.gamma is True, but MCLSegmentor takes float: '),
+        ({'model.gamma': {'value': 1}}, 'but MCLSegmentor takes float: '),
+        ({'model.targets': 'idd'}, "model.targets is 'idd', but MCLSegmentor takes list[str]: "),
+        ({'model.cross_sample_mask': 1}, 'model.cross_sample_mask is 1, but MCLSegmentor takes '),
         (
             {'model.decode_head.num_classes': 7.0},
-            'model.decode_head.num_classes is 7.0, but DeepLabV2Head takes an int: ',
+            'model.decode_head.num_classes is 7.0, but DeepLabV2Head takes int: ',
         ),
         pytest.param(
             {'optim_wrapper.optimizer.lr': '1e-3'},
-            "optim_wrapper.optimizer.lr is '1e-3', but SGD takes a float or a torch.Tensor: ",
+            "optim_wrapper.optimizer.lr is '1e-3', but SGD takes float |",
             marks=pytest.mark.skipif(
                 'lr' not in typing.get_type_hints(torch.optim.SGD.__init__),
                 reason='PyTorch 2.1 does not say what SGD takes',
             ),
         ),
-        ({'param_scheduler.power': 'high'}, "param_scheduler.power is 'high', but PolyLR takes a "),
+        (
+            {'param_scheduler.power': 'high'},
+            "param_scheduler.power is 'high', but PolyLR takes fl",
+        ),
         (
             {'default_hooks.checkpoint.interval': 'often'},
-            "checkpoint.interval is 'often', but DurableCheckpointHook takes an int: ",
+            "checkpoint.interval is 'often', but DurableCheckpointHook takes int | ",
         ),
         (
             {'train_dataloader.dataset.targets.0.num_classes': '7'},
-            "train_dataloader.dataset.targets.0.num_classes is '7', but CityscapesDomain takes an ",
+            "train_dataloader.dataset.targets.0.num_classes is '7', but CityscapesDomain takes int",
         ),
         (
             {'train_dataloader.dataset.target_pipeline.3.crop_size': [320]},
-            'target_pipeline.3.crop_size is [320], but WeakAugmentation takes a tuple[int, int]: ',
+            'target_pipeline.3.crop_size is [320], but WeakAugmentation takes tuple[int, int]: ',
         ),
         ({'custom_hooks.0.interval': None}, 'custom_hooks.0.interval is None, but PseudoLabelHook'),
-        ({'custom_hooks.0.pipeline': 'test'}, 'but PseudoLabelHook takes a Sequence[dict]: '),
+        (
+            {'custom_hooks.0.pipeline': 'test'},
+            'but PseudoLabelHook takes collections.abc.Se',
+        ),
         ({'val_dataloader.num_workers': [4]}, 'val_dataloader.num_workers is [4], but DataLoader '),
-        ({'randomness.seed': 'zero'}, "randomness.seed is 'zero', but set_random_seed takes an "),
-        ({'resume': 'yes'}, "resume is 'yes', but Runner takes a bool: "),
+        (
+            {'randomness.seed': 'zero'},
+            "randomness.seed is 'zero', but set_random_seed takes ",
+        ),
+        ({'resume': 'yes'}, "resume is 'yes', but Runner takes bool: "),
         (
             {'train_dataloader.batch_size': 4.5},
-            'train_dataloader.batch_size is 4.5, but DataLoader takes an int or None: ',
+            'train_dataloader.batch_size is 4.5, but DataLoader takes ',
         ),
-        ({'randomness.seed': 1.5}, 'randomness.seed is 1.5, but set_random_seed takes an int or '),
-        ({'model': 3}, 'model is 3, but Runner takes a '),
-        ({'train_cfg': 60000}, 'train_cfg is 60000, but Runner takes a '),
-        ({'custom_hooks': 3}, 'custom_hooks is 3, but Runner takes a '),
+        (
+            {'randomness.seed': 1.5},
+            'randomness.seed is 1.5, but set_random_seed takes ',
+        ),
+        ({'model': 3}, 'model is 3, but Runner takes '),
+        ({'train_cfg': 60000}, 'train_cfg is 60000, but Runner takes '),
+        ({'custom_hooks': 3}, 'custom_hooks is 3, but Runner takes '),
         (
             {'custom_hooks': ['PseudoLabelHook']},
             "custom_hooks is ['PseudoLabelHook'], but Runner t",
         ),
-        ({'default_hooks.checkpoint': False}, 'but Runner takes a '),
-        ({'val_dataloader': False}, 'val_dataloader is False, but Runner takes a '),
-        ({'work_dir': 3}, 'work_dir is 3, but Runner takes a str: '),
-        ({'warmup': 3}, 'warmup is 3, but it names a config: give its file, or None to train no w'),
+        ({'default_hooks.checkpoint': False}, 'but Runner takes '),
+        ({'val_dataloader': False}, 'val_dataloader is False, but Runner takes '),
+        ({'work_dir': 3}, 'work_dir is 3, but Runner takes str: '),
+        ({'warmup': 3}, 'warmup is 3, but it names a config: give its file, or None to train no s'),
         (
             {'train_dataloader.dataset.source': 'gta5'},
-            "train_dataloader.dataset.source is 'gta5', but MultiDomainDataset takes a dict: ",
+            "train_dataloader.dataset.source is 'gta5', but MultiDomainDataset takes dict: ",
         ),
         (
             {'train_dataloader.dataset.source.label_map': {'road': 0}},
-            "source.label_map is {'road': 0}, but GTA5Domain takes a dict[int, int] or None: ",
+            "source.label_map is {'road': 0}, but GTA5Domain takes dict[int, int] | None: ",
         ),
-        ({'model.decode_head': 'DeepLabV2Head'}, "'DeepLabV2Head', but MCLSegmentor takes a dict"),
+        ({'model.decode_head': 'DeepLabV2Head'}, "'DeepLabV2Head', but MCLSegmentor takes dict"),
         (
             {'val_dataloader': None},
             'val_dataloader is None, but val_cfg is not: give all or none of val_dataloader, val',
@@ -141,37 +148,6 @@ def test_configs_of_mmsegmentation_pass():
             {'custom_hooks.0.intervall': 1},
             'intervall is no parameter of PseudoLabelHook, did you m',
         ),
-        (
-            {'default_hooks.chekpoint': None},
-            'default_hooks.chekpoint is unknown, did you mean chec',
-        ),
-        (
-            {'env_cfg.cudnn_benchmrk': True},
-            'env_cfg.cudnn_benchmrk is unknown, did you mean cudnn_',
-        ),
-        ({'env_cfg.mp_cfg.mp_start_metod': 'fork'}, 'did you mean mp_start_method?'),
-        ({'auto_scale_lr.enabel': True}, 'auto_scale_lr.enabel is unknown, did you mean enable?'),
-        (
-            {'optim_wrapper.paramwise_cfg.lr_multi': {}},
-            'lr_multi is unknown, did you mean lr_mult?',
-        ),
-        (
-            {'optim_wrapper.clip_grad.max_nrm': 1},
-            'clip_grad.max_nrm is unknown, did you mean max_n',
-        ),
-        ({'model.test_cfg.strid': 1}, 'model.test_cfg.strid is unknown, did you mean stride?'),
-        (
-            {'model.style_transfer.typ': 'X'},
-            'model.style_transfer.typ is unknown, did you mean type?',
-        ),
-        (
-            {'model.backbone.norm_cfg': dict(type='BN', requires_gradd=0)},
-            'did you mean requires_grad',
-        ),
-        (
-            {'model_wrapper_cfg.brodcast_buffers': 0},
-            'brodcast_buffers is no parameter of MultiTarge',
-        ),
         ({'train_dataloder': {}}, 'train_dataloder is no setting, did you mean train_dataloader?'),
         ({'val_evaluators': []}, 'val_evaluators is no setting, did you mean val_evaluator?'),
         ({'custom_hooks.0.type': 'PseudoLabels'}, "'PseudoLabels', which is unknown, did you mean"),
@@ -181,9 +157,6 @@ def test_configs_of_mmsegmentation_pass():
         ),
         ({'test_pipeline.0.type': 'LoadImageFromFle'}, 'did you mean LoadImageFromFile?'),
         ({'model.gama': 1.0}, 'model.gama is no parameter of MCLSegmentor, did you mean gamma?'),
-        ({'train_dataloader.batch_size': 0}, 'dataloader.batch_size is 0: make it 1 or more.'),
-        ({'val_dataloader.num_workers': -1}, 'num_workers is -1: make it 0 or more.'),
-        ({'custom_hooks.0.batch_size': 0}, 'custom_hooks.0.batch_size is 0: make it 1 or more.'),
         (
             {'val_evaluator.colour': 'red'},
             'val_evaluator.colour is no parameter of DomainIoUMetric, leave it out.',
@@ -258,54 +231,47 @@ def test_every_parameter_of_ours_has_a_hint():
             assert name == 'kwargs' or parameter.annotation is not parameter.empty, (module, name)
 
 
-@settings(deadline=None)
-@given(scalars)
-def test_a_scalar_fits_its_own_type_and_unions_of_it(value):
-    for hint in (type(value), type(value) | list[str], typing.Optional[type(value)]):  # noqa: UP045
-        assert matches(value, hint)
-        assert matches(value, hint, strict=False)
+@pytest.mark.parametrize(
+    ('value', 'hint', 'expected'),
+    [
+        (1, float, True),
+        (float('inf'), float, True),
+        (True, int, False),
+        (True, float, False),
+        (1, bool, False),
+        (7.0, int, False),
+        ('1', int, False),
+        (None, int, False),
+        ((1, 2), list[int], True),
+        ([1, 2], tuple[int, int], True),
+        ([1], tuple[int, int], False),
+        ([1, 2.5], tuple[int, ...], False),
+        ('text', Sequence[str], False),
+        ({0: 1}, dict[int, int], True),
+        ({'road': 1}, dict[int, int], False),
+        # which may be built from a dict
+        ({}, dict | torch.nn.Module, True),
+        (dict(type='Conv2d'), torch.nn.Module, True),
+        ('Conv2d', dict | torch.nn.Module, False),
+    ],
+)
+def test_values_and_hints(value, hint, expected):
+    assert fits(value, hint) is expected
 
 
-@settings(deadline=None)
-@given(scalars, st.sampled_from([Path, typing.Any, inspect.Parameter.empty, type[int]]))
-def test_every_value_fits_a_hint_that_is_not_judged(value, hint):
-    assert matches(value, hint)
-    assert matches(value, typing.Union[int, hint])  # noqa: UP007
-
-
-@settings(deadline=None)
-@given(text, st.sampled_from([int, float, bool, float | None, tuple[int, int], int | list[int]]))
-def test_text_is_no_number(value, hint):
-    assert not matches(value, hint)
-    assert not matches(value, hint, strict=False)
-
-
-@settings(deadline=None)
-@given(st.lists(scalars))
-def test_a_list_fits_as_its_tuple_does(value):
-    hints = (list[int], tuple[int, int], tuple[int, ...], Sequence[float | None], tuple, list)
-    for hint in hints:
-        assert matches(value, hint) == matches(tuple(value), hint)
-    assert matches(value, tuple[int, ...]) == all(type(each) is int for each in value)
-    assert matches(value, tuple[int, int]) == (matches(value, list[int]) and len(value) == 2)
-
-
-@settings(deadline=None)
-@given(st.dictionaries(scalars, scalars), st.sampled_from([int, str, str | None]))
-def test_a_dict_fits_by_its_keys_and_values(value, hint):
-    assert matches(value, dict) and matches(value, dict[str, int] | dict)
-    expected = all(matches(key, str) and matches(each, hint) for key, each in value.items())
-    assert matches(value, dict[str, hint]) == expected
-
-
-@settings(deadline=None)
-@given(st.one_of(st.integers(), st.floats(), st.booleans(), text))
-def test_what_is_built_from_a_dict_is_no_scalar(value):
-    for hint in (dict, dict | Registry, typing.Optional[dict[str, dict | Registry]]):  # noqa: UP045
-        assert not matches(value, hint)
-
-
-def test_only_a_hint_of_another_package_is_loose():
-    assert matches(0.5, float) and matches(1, float) and not matches(0.5, int)
-    assert matches(0.5, int, strict=False) and matches(None, int, strict=False)
-    assert not matches(None, int) and not matches(True, int, strict=False)
+@pytest.mark.parametrize(
+    ('name', 'expected'),
+    [
+        ('modl', True),
+        ('modell', True),
+        ('nodel', True),
+        ('mdoel', True),
+        ('model', True),
+        ('model2', False),
+        ('modules', False),
+        ('mode_', True),
+        ('dome', False),
+    ],
+)
+def test_a_slip_is_one_letter(name, expected):
+    assert is_slip(name, 'model') is expected

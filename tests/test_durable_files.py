@@ -11,6 +11,8 @@ from mlcl_mmseg import durable_files
 from mlcl_mmseg.durable_files import DurableBackend, locked_folder, write_durably
 from mlcl_mmseg.errors import InputError
 
+FORK = multiprocessing.get_context('fork')
+
 
 def test_written_with_the_permissions_of_other_files(tmp_path):
     (tmp_path / 'other').write_bytes(b'')
@@ -59,7 +61,7 @@ def test_what_a_kill_leaves_is_removed_by_the_next_owner(tmp_path):
     (tmp_path / 'folder').mkdir()
     for name in kept:
         (tmp_path / name).touch()
-    process = multiprocessing.get_context('fork').Process(target=write_and_die, args=(tmp_path,))
+    process = FORK.Process(target=write_and_die, args=(tmp_path,))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -68,6 +70,52 @@ def test_what_a_kill_leaves_is_removed_by_the_next_owner(tmp_path):
     with locked_folder(tmp_path):
         assert not left.exists()
     assert all((tmp_path / name).exists() for name in kept)
+
+
+def test_a_locked_folder_names_its_holder_and_is_free_afterwards(tmp_path):
+    """As on a cluster, where the holder may be on another host."""
+    holder = f'.process {os.getpid()} on {os.uname().nodename}.'
+    with locked_folder(tmp_path) as lock:
+        with pytest.raises(InputError, match=f'in use by another run {holder}: wait for it, or go'):
+            locked_folder(tmp_path, 'go').__enter__()
+        lock.close()
+        with locked_folder(tmp_path):
+            pass
+    with locked_folder(tmp_path):
+        pass
+
+
+def test_a_worker_that_outlives_a_killed_run_does_not_keep_the_folder(tmp_path):
+    run = FORK.Process(target=fork_and_die, args=(tmp_path,))
+    run.start()
+    run.join()
+    assert run.exitcode == -signal.SIGKILL
+    worker = int((tmp_path / 'worker').read_text())
+    # it lives
+    os.kill(worker, 0)
+    try:
+        with locked_folder(tmp_path):
+            pass
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+def fork_and_die(folder):
+    with locked_folder(folder):
+        worker = os.fork()
+        if not worker:
+            signal.pause()
+        (folder / 'worker').write_text(str(worker))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_link_in_place_of_the_lock_file_is_refused(tmp_path):
+    """The file that it leads to is as it was."""
+    (tmp_path / 'precious').write_text('precious')
+    (tmp_path / '.lock').symlink_to('precious')
+    with pytest.raises(InputError, match='lock is a symbolic link, which no run makes: remove it'):
+        locked_folder(tmp_path).__enter__()
+    assert (tmp_path / 'precious').read_text() == 'precious'
 
 
 def write_and_die(folder):

@@ -1,128 +1,93 @@
-"""Where the time of a training step goes."""
+"""Where the time of a training step goes, by the names that the code gives its parts.
 
-import itertools
-import time
+Segmentors and :func:`~mlcl_mmseg.models.train_step.train_step` name their parts by
+``torch.profiler.record_function``. The profiler times these ranges, and each part of the backward
+pass belongs to the range in which its forward operation ran.
+"""
+
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from unittest import mock
 
-import torch
-from mmengine.optim import OptimWrapper
-from torch import Tensor
+from torch.autograd.profiler_util import FunctionEvent
+from torch.profiler import ProfilerActivity, profile
 
-from ..methods.base import DomainSegmentor
-from ..methods.mcl import segmentor as mcl
-from ..models.decode_heads import DeepLabV2Head, deeplabv2_head
-from .clock import synchronise
+PARTS = ('data', 'style', 'backbone', 'heads', 'losses', 'optimiser')
+# how the profiler calls the backward pass of one operation
+BACKWARD = 'autograd::engine::evaluate_function: '
 
 
-class StepParts:
-    """A step that is cut between its parts, to time each of them forward and backward.
-
-    The results of a part are cut from the graph, so that a backward pass ends there, and goes on
-    part by part. The gradients are those of the whole.
+def step_parts(step: Callable[[], Any], device: str) -> dict[str, float]:
+    """Time one step by parts.
 
     Args:
-        device (str): 'cpu' or 'cuda'.
+        step (Callable): Runs one training step; it should have run before.
+        device (str): 'cpu' or 'cuda': whose time is counted.
+
+    Returns:
+        dict[str, float]: Seconds of each of :data:`PARTS` that occurred, forward and backward.
     """
+    activities = [ProfilerActivity.CPU]
+    if device == 'cuda':
+        activities.append(ProfilerActivity.CUDA)
+    with profile(activities=activities) as profiler:
+        step()
+    return seconds_of(profiler.events(), device)
 
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.seconds: dict[str, float] = defaultdict(float)
-        # of each call, its part, results, and the leaves that took their place
-        self.calls: list[tuple[str, list[Tensor], list[Tensor]]] = []
 
-    def run(
-        self, segmentor: DomainSegmentor, batch: dict, optim_wrapper: OptimWrapper
-    ) -> dict[str, float]:
-        """Time one step.
+def seconds_of(events: Iterable[FunctionEvent], device: str) -> dict[str, float]:
+    """Add up a profile by parts, see :func:`step_parts`."""
+    events = [event for event in events if event.device_type.name == 'CPU']
+    ranges = [event for event in events if event.name in PARTS]
+    microseconds: dict[str, float] = defaultdict(float)
+    for event in ranges:
+        inner = [each for each in ranges if directly_inside(each, event, ranges)]
+        microseconds[event.name] += cost(event, device) - sum(cost(each, device) for each in inner)
+    part_of = forward_parts(events, ranges)
+    for event in events:
+        if event.name.startswith(BACKWARD):
+            microseconds[part_of.get(event.sequence_nr, 'losses')] += cost(event, device)
+    return {part: microseconds[part] / 1e6 for part in PARTS if part in microseconds}
 
-        Args:
-            segmentor (DomainSegmentor): It is trained by the step.
-            batch (dict): Of a loader.
-            optim_wrapper (OptimWrapper): Of the network.
 
-        Returns:
-            dict[str, float]: Seconds of ``data``, ``style``, ``backbone``, ``heads``, ``losses``,
-            ``optimiser``.
-        """
-        with self.timed('data'):
-            inputs = segmentor.data_preprocessor(batch, True)['inputs']
-        for turn in segmentor.turns:
-            self.run_turn(segmentor, {**inputs, 'turn': turn}, optim_wrapper)
-        with self.timed('optimiser'):
-            optim_wrapper.step()
-            optim_wrapper.zero_grad()
-        return dict(self.seconds)
+def cost(event: FunctionEvent, device: str) -> float:
+    """Microseconds of an event and all below it, on the host or the device."""
+    return event.device_time_total if device == 'cuda' else event.cpu_time_total
 
-    def run_turn(
-        self, segmentor: DomainSegmentor, inputs: dict, optim_wrapper: OptimWrapper
-    ) -> None:
-        """Time the forward and backward passes of one turn of a step, see :func:`train_step`."""
-        networks = [segmentor]
-        with ExitStack() as patches:
-            if isinstance(segmentor, mcl.MCLSegmentor):
-                self.watch(patches, segmentor.style_transfer, 'forward', 'style')
-                if segmentor.teacher is not None:
-                    networks.append(segmentor.teacher.network)
-                    self.watch(patches, segmentor.teacher.network, 'extract_feat', 'backbone')
-            passes = 'extract_passes' if hasattr(segmentor, 'extract_passes') else 'extract_feat'
-            self.watch(patches, segmentor, passes, 'backbone')
-            for owner in (deeplabv2_head, mcl):
-                self.watch(patches, owner, 'branch_maps', 'heads')
-            modules = itertools.chain(*(network.modules() for network in networks))
-            for head in (each for each in modules if isinstance(each, DeepLabV2Head)):
-                self.watch(patches, head, 'logits', 'heads')
-            before = sum(self.seconds.values())
-            with self.timed('forward'), optim_wrapper.optim_context(segmentor):
-                loss, _ = segmentor.parse_losses(segmentor.loss(inputs))
-        parts_before = sum(self.seconds.values()) - before - self.seconds['forward']
-        self.seconds['losses'] = self.seconds.pop('forward') - parts_before
-        self.backward(loss)
 
-    @contextmanager
-    def timed(self, part: str) -> Iterator[None]:
-        """Add what happens here to the seconds of a part."""
-        synchronise(self.device)
-        start = time.perf_counter()
-        yield
-        synchronise(self.device)
-        self.seconds[part] += time.perf_counter() - start
+def contains(outer: FunctionEvent, inner: FunctionEvent) -> bool:
+    """Whether an event happened during another one on the same thread."""
+    start, end = outer.time_range.start, outer.time_range.end
+    return (
+        outer is not inner
+        and outer.thread == inner.thread
+        and start <= inner.time_range.start
+        and inner.time_range.end <= end
+    )
 
-    def watch(self, patches: ExitStack, owner: Any, name: str, part: str) -> None:
-        """Time the calls of a function as that part, and cut the graph at their results."""
-        original = getattr(owner, name)
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with self.timed(part):
-                results = original(*args, **kwargs)
-            self.calls.append((part, [], []))
-            return self.cut(results)
+def directly_inside(
+    inner: FunctionEvent, outer: FunctionEvent, ranges: Sequence[FunctionEvent]
+) -> bool:
+    """Whether a range lies in another one and in none between."""
+    return contains(outer, inner) and not any(
+        contains(outer, each) and contains(each, inner) for each in ranges
+    )
 
-        patches.enter_context(mock.patch.object(owner, name, call))
 
-    def cut(self, results: Any) -> Any:
-        """The same values in the same containers, at which a backward pass ends."""
-        if isinstance(results, list | tuple):
-            return type(results)(map(self.cut, results))
-        if not results.requires_grad:
-            return results
-        leaf = results.detach().requires_grad_()
-        _, cut, leaves = self.calls[-1]
-        cut.append(results)
-        leaves.append(leaf)
-        return leaf
+def forward_parts(
+    events: Sequence[FunctionEvent], ranges: Sequence[FunctionEvent]
+) -> dict[int, str]:
+    """By autograd's sequence number, the innermost range of the operation that has it.
 
-    def backward(self, loss: Tensor) -> None:
-        """The backward pass of a loss, the last call first."""
-        with self.timed('losses'):
-            loss.backward()
-        while self.calls:
-            part, results, leaves = self.calls.pop()
-            reached = [pair for pair in zip(results, leaves) if pair[1].grad is not None]
-            if reached:
-                with self.timed(part):
-                    tensors, gradients = zip(*((result, leaf.grad) for result, leaf in reached))
-                    torch.autograd.backward(tensors, gradients)
+    Operations that record no gradient bear the number of the next one that does, which therefore
+    counts.
+    """
+    found: dict[int, str] = {}
+    for event in sorted(events, key=lambda event: event.time_range.start):
+        if event.sequence_nr < 0 or event.name.startswith(BACKWARD):
+            continue
+        around = [each for each in ranges if contains(each, event)]
+        if around:
+            found[event.sequence_nr] = max(around, key=lambda each: each.time_range.start).name
+    return found

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..durable_files import write_durably
 from ..errors import InputError
 from ..models import MultiDomainDataPreprocessor
+from ..models.decode_heads import as_levels
 from ..models.losses import resize_logits
 
 FORMATS = ('onnx', 'torch')
@@ -23,9 +24,9 @@ ONNX_PACKAGES = ('onnx', 'onnxruntime', 'onnxscript')
 
 
 class DeployedNetwork(nn.Module):
-    """Backbone, neck and agnostic head, from an image to logits or classes of its size.
+    """Normalisation, backbone, neck and decode head, from an image to logits or classes.
 
-    Of a warm-up, which has no agnostic head, the last target's.
+    Of a segmentor with domain heads alone, the decode head is the last target's.
 
     Args:
         model (EncoderDecoder): Of :func:`load_segmentor`.
@@ -45,6 +46,8 @@ class DeployedNetwork(nn.Module):
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.decode_head = model.decode_head
+        self.align_corners = model.align_corners
+        self.normalise = model.data_preprocessor.normalise
         self.output = output
         # torch.export.load warns of weights that lie in memory with their channels last
         self.to(memory_format=torch.contiguous_format)
@@ -57,8 +60,9 @@ class DeployedNetwork(nn.Module):
 
     def logits(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) RGB from 0 to 1 to logits (B, C, H, W)."""
-        logits = self.decode_head(self.neck(self.backbone(image)))
-        return resize_logits(logits, image.shape[2:])
+        features = as_levels(self.backbone(self.normalise(image)))
+        logits = self.decode_head(as_levels(self.neck(features)))
+        return resize_logits(logits, image.shape[2:], self.align_corners)
 
 
 def check_exporter(kind: str) -> None:

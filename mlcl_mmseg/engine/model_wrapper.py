@@ -8,16 +8,17 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
+from ..methods.base import network_wrapper
 from ..models.train_step import train_step
 
 
 # MMEngine's own registry: Runner looks wrappers up there and nowhere else
 @MODEL_WRAPPERS.register_module()
 class MultiTargetDistributedDataParallel(MMDistributedDataParallel):
-    """DDP around the network's turn of the step, on GPUs and on CPUs.
+    """DDP around the network's part of the step, on GPUs and on CPUs.
 
-    Discriminators are frozen when the model is wrapped, so their gradients are not reduced here but
-    in their own turn, see :class:`DiscriminatorHook`.
+    Modules with an optimiser of their own are frozen when the model is wrapped, so that their
+    gradients are not reduced here but by the hook that trains them.
 
     Args:
         module (nn.Module): The segmentor.
@@ -35,6 +36,4 @@ class MultiTargetDistributedDataParallel(MMDistributedDataParallel):
         self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict
     ) -> dict[str, torch.Tensor]:
         """Forward, backward and update of the network."""
-        if isinstance(optim_wrapper, OptimWrapperDict):
-            optim_wrapper = optim_wrapper['network']
-        return train_step(self, data, optim_wrapper, self.module.turns)
+        return train_step(self, data, network_wrapper(optim_wrapper), self.module.turns)

@@ -11,40 +11,41 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZER
 from torch import nn
 
 from ..errors import InputError
-from ..methods.base import DomainSegmentor
-from ..methods.mcl.released.names import updates_a_step
+from ..methods.base import NETWORK, DomainSegmentor
 
-NESTED, STATED = 'nested', 'stated'
+STATED, NESTED = 'stated', 'nested'
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class MultiTargetOptimWrapperConstructor:
-    """One parameter group per learning rate; the discriminators' optimiser beside it if configured.
+    """One parameter group per learning rate, and other optimisers beside the network's.
 
-    The released program lists a backbone parameter once per module that encloses it and updates
-    it that many times a step: 3× in the stages of a ResNet, 4× in their downsample branches, 1× in
-    the stem; 2× to 6× in MiT; 1× in VGG. ``backbone_rates='nested'`` multiplies the learning rate
-    by that number, which has the same steady state and is what the published figures were trained
-    with; 'stated' takes the rate as stated for every backbone parameter.
+    Every parameter is trained at the stated rate by default. MCL's released program lists a
+    backbone parameter once per module that encloses it and updates it that many times a step: 3× in
+    the stages of a ResNet, 4× in their downsample branches, 1× in the stem; 2× to 6× in MiT; 1× in
+    VGG (method.md §6-Q9). ``backbone_rates='nested'`` multiplies the learning rate by that number,
+    which has the same steady state and is what the published figures were trained with. Only
+    backbones of the released program say it of themselves: ``released_updates(name)``.
 
     Args:
-        optim_wrapper_cfg (dict): Config of an optimiser wrapper, or
-            ``dict(network=..., discriminators=...)`` of two.
-        paramwise_cfg (dict, optional): ``backbone_rates`` ('nested' by default) and ``lr_mult``,
+        optim_wrapper_cfg (dict): Config of an optimiser wrapper. Of a segmentor whose
+            ``separate_optimisers`` names modules, ``dict(network=..., <module>=...)`` of several.
+        paramwise_cfg (dict, optional): ``backbone_rates`` ('stated' by default) and ``lr_mult``,
             ``{prefix of parameter names: multiplier}``.
 
     Raises:
-        InputError: If ``backbone_rates`` is neither 'nested' nor 'stated', or a prefix names no
-            parameter.
+        InputError: If ``backbone_rates`` is neither 'stated' nor 'nested', the wrappers are not
+            those that the segmentor has, a prefix matches no parameter, or the released program has
+            no such backbone.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         paramwise_cfg = dict(paramwise_cfg or {})
-        self.backbone_rates = paramwise_cfg.pop('backbone_rates', NESTED)
+        self.backbone_rates = paramwise_cfg.pop('backbone_rates', STATED)
         self.lr_mult = paramwise_cfg.pop('lr_mult', {})
         if paramwise_cfg or self.backbone_rates not in (NESTED, STATED):
             raise InputError(
-                f"paramwise_cfg takes backbone_rates ('{NESTED}' or '{STATED}') and lr_mult, but "
+                f"paramwise_cfg takes backbone_rates ('{STATED}' or '{NESTED}') and lr_mult, but "
                 f'got backbone_rates={self.backbone_rates!r} and {paramwise_cfg}.'
             )
         self.optim_wrapper_cfg = optim_wrapper_cfg
@@ -59,20 +60,28 @@ class MultiTargetOptimWrapperConstructor:
                 its DDP wrapper.
 
         Returns:
-            OptimWrapper | OptimWrapperDict: ``network`` and ``discriminators`` if there are two.
+            OptimWrapper | OptimWrapperDict: One, or several by name.
         """
         segmentor: DomainSegmentor = model.module if hasattr(model, 'module') else model
-        if 'discriminators' not in self.optim_wrapper_cfg:
-            return self.build_network(segmentor, self.optim_wrapper_cfg)
+        config, separate = self.optim_wrapper_cfg, segmentor.separate_optimisers
+        if not separate:
+            return self.build_network(segmentor, config)
+        if {NETWORK, *separate} - {*config}:
+            raise InputError(
+                f'{type(segmentor).__name__} trains with {len(separate) + 1} optimisers, but '
+                f'optim_wrapper has {", ".join(config)}: give a dict of '
+                f'{", ".join((NETWORK, *separate))}, each the config of an optimiser wrapper.'
+            )
         return OptimWrapperDict(
-            network=self.build_network(segmentor, self.optim_wrapper_cfg['network']),
-            discriminators=build_wrapper(
-                self.optim_wrapper_cfg['discriminators'], segmentor.discriminators.parameters()
-            ),
+            **{NETWORK: self.build_network(segmentor, config[NETWORK])},
+            **{
+                name: build_wrapper(config[name], segmentor.get_submodule(name).parameters())
+                for name in separate
+            },
         )
 
     def build_network(self, model: DomainSegmentor, config: dict) -> OptimWrapper:
-        """The wrapper of all trainable parameters but the discriminators'."""
+        """The wrapper of all trainable parameters; those with another optimiser are frozen."""
         groups: dict[float, list[nn.Parameter]] = {}
         names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         for prefix in self.lr_mult:
@@ -81,22 +90,28 @@ class MultiTargetOptimWrapperConstructor:
                     f'paramwise_cfg.lr_mult names {prefix!r}, but no trainable parameter begins so.'
                 )
         for name in names:
-            multiplier = self.multiplier(name, type(model.backbone).__name__)
+            multiplier = self.multiplier(name, model.backbone)
             groups.setdefault(multiplier, []).append(model.get_parameter(name))
         base = config['optimizer']['lr']
-        # the rate as stated comes first: it is the one that is logged
+        # the stated rate comes first: it is the one that is logged
         return build_wrapper(
             config, [dict(params=groups[mult], lr=base * mult) for mult in sorted(groups)]
         )
 
-    def multiplier(self, name: str, backbone: str) -> float:
-        """The learning-rate multiplier of a parameter of a model with that class of backbone."""
+    def multiplier(self, name: str, backbone: nn.Module) -> float:
+        """The learning-rate multiplier of a parameter of a model with that backbone."""
         for prefix, mult in self.lr_mult.items():
             if name.startswith(prefix):
                 return mult
-        if self.backbone_rates == NESTED and name.startswith('backbone.'):
-            return updates_a_step(name, backbone)
-        return 1
+        if self.backbone_rates == STATED or not name.startswith('backbone.'):
+            return 1
+        updates = getattr(backbone, 'released_updates', None)
+        if updates is None:
+            raise InputError(
+                f"paramwise_cfg.backbone_rates is '{NESTED}', but the released program has no "
+                f"{type(backbone).__name__}: set it to '{STATED}'."
+            )
+        return updates(name.removeprefix('backbone.'))
 
 
 def build_wrapper(config: dict, parameters: Iterable[nn.Parameter] | list[dict]) -> OptimWrapper:

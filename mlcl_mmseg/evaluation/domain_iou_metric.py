@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.logging import print_log
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..global_batch import sum_of_shares
+from .iou import iou
 
 
 @METRICS.register_module()
@@ -58,8 +58,8 @@ class DomainIoUMetric(IoUMetric):
                 label = data_sample['gt_sem_seg']['data'].squeeze(0).to(prediction)
                 counts = count_pairs(label, prediction, num_classes, self.ignore_index)
                 self.counts[domain] = self.counts.get(domain, 0) + counts
-                score = mean_iou(counts[: num_classes**2].view(num_classes, num_classes))
-                self.scores.append((domain, data_sample['sample_name'], score))
+                pairs = counts[: num_classes**2].view(num_classes, num_classes)
+                self.scores.append((domain, data_sample['sample_name'], iou(pairs).nanmean()))
             if self.output_dir is not None:
                 path = Path(self.output_dir, domain, f'{data_sample["sample_name"]}.png')
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,16 +119,14 @@ class DomainIoUMetric(IoUMetric):
         metrics: dict[str, float] = {}
         mean_ious = []
         for domain, confusion in results.items():
-            confusion = confusion.double()
-            intersection, predicted, labelled = confusion.diag(), confusion.sum(0), confusion.sum(1)
-            union = predicted + labelled - intersection
-            scores = self.total_area_to_metrics(intersection, union, predicted, labelled)
-            mean_ious.append(np.nanmean(scores['IoU']))
+            correct, labelled = confusion.diag().double(), confusion.sum(1)
+            ious = iou(confusion)
+            mean_ious.append(ious.nanmean())
             metrics[f'mIoU/{domain}'] = 100 * float(mean_ious[-1])
-            metrics[f'aAcc/{domain}'] = 100 * float(scores['aAcc'])
-            metrics[f'mAcc/{domain}'] = 100 * float(np.nanmean(scores['Acc']))
-            table.add_column(domain, [*map(percent, scores['IoU']), percent(mean_ious[-1])])
-        metrics['mIoU'] = 100 * float(np.mean(mean_ious))
+            metrics[f'aAcc/{domain}'] = 100 * float(correct.sum() / labelled.sum())
+            metrics[f'mAcc/{domain}'] = 100 * float((correct / labelled).nanmean())
+            table.add_column(domain, [*map(percent, ious), percent(mean_ious[-1])])
+        metrics['mIoU'] = 100 * float(torch.stack(mean_ious).mean())
         if is_main_process():
             print_log(f'IoU per class and domain (%):\n{table}', logger='current')
             mean = f'mIoU, mean over {len(results)} domains: {metrics["mIoU"]:.2f}'
@@ -163,20 +161,6 @@ def count_pairs(label: Tensor, prediction: Tensor, num_classes: int, ignore_inde
     return counts.view(height, bins).sum(0)
 
 
-def mean_iou(confusion: Tensor) -> Tensor:
-    """The mean IoU over the classes whose union is not empty.
-
-    Args:
-        confusion (Tensor): (C, C) int64 pixels, label by prediction.
-
-    Returns:
-        Tensor: A scalar from 0 to 1; NaN without a pixel.
-    """
-    confusion = confusion.double()
-    intersection = confusion.diag()
-    return (intersection / (confusion.sum(0) + confusion.sum(1) - intersection)).nanmean()
-
-
 def gather_scores(
     domains: Sequence[str], scores: Sequence[tuple[str, str, Tensor]]
 ) -> dict[str, dict[str, float]]:
@@ -190,6 +174,6 @@ def gather_scores(
     }
 
 
-def percent(share: float) -> float:
+def percent(share: Tensor) -> float:
     """A share in percent with two decimals, for the table."""
     return round(float(share) * 100, 2)

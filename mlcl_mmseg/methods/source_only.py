@@ -3,6 +3,7 @@
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..models.decode_heads import head_logits
 from ..models.losses import source_cross_entropy
 from .base import DomainSegmentor
 
@@ -11,9 +12,11 @@ from .base import DomainSegmentor
 class SourceOnly(DomainSegmentor):
     """An ordinary encoder-decoder that learns from the source of a multi-domain batch."""
 
+    stage_name = 'source_only'
+
     def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
         """Cross-entropy on the source images."""
         source = inputs['source']
-        logits = self.decode_head(self.extract_feat(source['img']))
-        loss = source_cross_entropy(logits, source['label'], self.global_batch)
+        (logits,) = head_logits([self.decode_head], self.extract_feat(source['img']))
+        loss = source_cross_entropy(logits, source['label'], self.global_batch, self.align_corners)
         return {'source_only/loss_source': loss}

@@ -1,7 +1,9 @@
 """From loader batches to network inputs."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -11,19 +13,46 @@ from ..errors import InputError
 
 @MODELS.register_module()
 class MultiDomainDataPreprocessor(SegDataPreProcessor):
-    """Images to RGB from 0 to 1, without mean and std (method.md §1), for all domains of a batch.
+    """Images to RGB from 0 to 1, for all domains of a batch.
 
     Training batches of :class:`MultiDomainDataset` keep their structure; everything else is left
     to :class:`mmseg.models.SegDataPreProcessor`.
 
+    Mean and standard deviation are applied by :meth:`normalise`, which a segmentor calls where
+    images enter its backbone. In a step, colours are thus from 0 to 1, as style transfer and
+    augmentations on the device expect them.
+
     Args:
-        **kwargs: Those of :class:`mmseg.models.SegDataPreProcessor`.
+        mean (Sequence[float]): Of red, green and blue, from 0 to 255; 0 as in MCL (method.md §1).
+        std (Sequence[float]): Likewise; 255 as in MCL.
+        **kwargs: Arguments of :class:`mmseg.models.SegDataPreProcessor`.
+
+    Raises:
+        InputError: If a standard deviation is not positive, or there are not three values each.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float] = (0, 0, 0),
+        std: Sequence[float] = (255, 255, 255),
+        **kwargs: Any,
+    ) -> None:
+        if not len(mean) == len(std) == 3 or min(std) <= 0:
+            raise InputError(
+                f'data_preprocessor has mean {tuple(mean)} and std {tuple(std)}: give three values '
+                'each, of red, green and blue from 0 to 255, and a positive std.'
+            )
         super().__init__(mean=(0, 0, 0), std=(255, 255, 255), bgr_to_rgb=True, **kwargs)
         # MMSegmentation's takes no such argument; the host need not wait for copies to the device
         self._non_blocking = True
+        self.is_identity = tuple(mean) == (0, 0, 0) and tuple(std) == (255, 255, 255)
+        for name, values in (('input_mean', mean), ('input_std', std)):
+            tensor = torch.tensor(values, dtype=torch.float32).view(3, 1, 1) / 255
+            self.register_buffer(name, tensor, persistent=False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) RGB from 0 to 1 to the inputs of the backbone, same shape."""
+        return images if self.is_identity else (images - self.input_mean) / self.input_std
 
     def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
         """Prepare a batch.

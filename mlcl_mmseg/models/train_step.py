@@ -2,47 +2,45 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 import torch
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor
+from torch.profiler import record_function
 
 from ..errors import InputError
 from ..global_batch import mean_figures
 
-if TYPE_CHECKING:
-    from ..methods.base import DomainSegmentor
 
+class AsyncBool:
+    """A device boolean that is copied to the host without blocking.
 
-class EarlyAnswer:
-    """A yes or no of the device, asked early and read late.
-
-    Reading a value makes the host wait for all that the device has been told to compute. Asked
-    before a backward pass and read after it, the answer is there while the device has work left.
+    Reading a value makes the host wait for everything that the device has been told to compute. If
+    the copy is started before a backward pass and read after it, the value has arrived while the
+    device still has work left.
 
     Args:
-        question (Tensor): A bool scalar.
+        value (Tensor): A bool scalar.
     """
 
-    def __init__(self, question: Tensor) -> None:
-        self.answer, self.ready = question, None
-        if question.is_cuda:
-            self.answer = torch.empty((), dtype=torch.bool, pin_memory=True)
-            self.answer.copy_(question, non_blocking=True)
-            self.ready = torch.cuda.Event()
-            self.ready.record()
+    def __init__(self, value: Tensor) -> None:
+        self.value, self.copied = value, None
+        if value.is_cuda:
+            self.value = torch.empty((), dtype=torch.bool, pin_memory=True)
+            self.value.copy_(value, non_blocking=True)
+            self.copied = torch.cuda.Event()
+            self.copied.record()
 
     def __bool__(self) -> bool:
-        """The answer."""
-        if self.ready is not None:
-            self.ready.synchronize()
-        return bool(self.answer)
+        """The value, once it has arrived."""
+        if self.copied is not None:
+            self.copied.synchronize()
+        return bool(self.value)
 
 
 def train_step(
-    model: 'DomainSegmentor | MMDistributedDataParallel',
+    model: BaseModel,
     data: dict,
     optim_wrapper: OptimWrapper,
     turns: Iterable[str | None] = (None,),
@@ -50,8 +48,8 @@ def train_step(
     """Forward and backward of every turn, then one update.
 
     Args:
-        model (DomainSegmentor | MMDistributedDataParallel): The segmentor, or its distributed
-            wrapper. ``step_is_finite`` of the segmentor tells afterwards if there was an update.
+        model (BaseModel): A :class:`~mlcl_mmseg.methods.base.DomainSegmentor`, or its distributed
+            wrapper. Its ``step_is_finite`` tells afterwards whether there was an update.
         data (dict): A batch of :class:`MultiDomainDataset`.
         optim_wrapper (OptimWrapper): Of the network.
         turns (Iterable[str | None]): Parts of the loss whose backward passes follow one another,
@@ -72,7 +70,8 @@ def train_step(
     segmentor = model.module if is_model_wrapper(model) else model
     buffers = list(segmentor.buffers())
     statistics = pack(buffers)
-    data = segmentor.data_preprocessor(data, True)
+    with record_function('data'):
+        data = segmentor.data_preprocessor(data, True)
     figures: dict[str, Tensor] = {}
     turns = list(turns)
     for turn in turns:
@@ -81,37 +80,38 @@ def train_step(
         is_last = turn == turns[-1]
         # gradients are exchanged once, in the last backward pass
         with model.no_sync() if is_model_wrapper(model) and not is_last else nullcontext():
-            with optim_wrapper.optim_context(model):
+            with optim_wrapper.optim_context(model), record_function('losses'):
                 losses = model._run_forward(data, mode='loss')
             loss, found = segmentor.parse_losses(losses)
             for name, value in found.items():
                 figures[name] = figures.get(name, 0) + value.detach()
             if is_last:
                 figures = mean_figures(figures)
-                is_finite = EarlyAnswer(torch.isfinite(figures['loss']))
+                is_finite = AsyncBool(torch.isfinite(figures['loss']))
             optim_wrapper.backward(optim_wrapper.scale_loss(loss))
     segmentor.step_is_finite = bool(is_finite)
-    if segmentor.step_is_finite:
-        optim_wrapper.step()
-    else:
-        unpack(statistics, buffers)
-    optim_wrapper.zero_grad()
+    with record_function('optimiser'):
+        if segmentor.step_is_finite:
+            optim_wrapper.step()
+        else:
+            unpack(statistics, buffers)
+        optim_wrapper.zero_grad()
     return figures
 
 
 def pack(tensors: Sequence[Tensor]) -> dict[torch.dtype, Tensor]:
-    """The values of many small tensors, in one copy for each of their dtypes."""
-    kinds = dict.fromkeys(each.dtype for each in tensors)
+    """The values of many small tensors, in one copy for each dtype."""
+    dtypes = dict.fromkeys(each.dtype for each in tensors)
     return {
-        kind: torch.cat([each.reshape(-1) for each in tensors if each.dtype == kind])
-        for kind in kinds
+        dtype: torch.cat([each.reshape(-1) for each in tensors if each.dtype == dtype])
+        for dtype in dtypes
     }
 
 
 @torch.no_grad()
 def unpack(packed: dict[torch.dtype, Tensor], tensors: Sequence[Tensor]) -> None:
-    """Give tensors the values that :func:`pack` made of them."""
-    for kind, values in packed.items():
-        own = [each for each in tensors if each.dtype == kind]
+    """Restore the values that :func:`pack` copied."""
+    for dtype, values in packed.items():
+        own = [each for each in tensors if each.dtype == dtype]
         for each, value in zip(own, values.split([each.numel() for each in own])):
             each.copy_(value.view(each.shape))

@@ -1,28 +1,25 @@
 """A frozen network that labels target images in the step (method.md §4)."""
 
 import copy
+from typing import Any
 
 from torch import Tensor
-
-from ..methods.base import MultiTargetSegmentor
-
-# what makes soft pseudo-labels
-TEACHER_PARTS = ('backbone', 'neck', 'domain_heads')
 
 
 class Teacher:
     """A copy, in eval mode, of what makes a segmentor's soft pseudo-labels.
 
-    It is no module: the segmentor that asks it neither trains, wraps nor saves it.
+    It is not a module: the segmentor that has it neither trains, wraps nor saves it.
 
     Args:
-        segmentor (MultiTargetSegmentor): The network as it is now.
+        segmentor (MultiTargetSegmentor): The network as it is now. Children that its
+            ``labelling_parts`` do not name are left out of the copy.
     """
 
-    def __init__(self, segmentor: MultiTargetSegmentor) -> None:
+    def __init__(self, segmentor: Any) -> None:
         self.network = copy.deepcopy(segmentor).eval().requires_grad_(False)
         for name, _ in list(self.network.named_children()):
-            if name not in TEACHER_PARTS:
+            if name != 'data_preprocessor' and f'{name}.' not in segmentor.labelling_parts:
                 delattr(self.network, name)
 
     def __call__(self, image: Tensor, target: int) -> Tensor:

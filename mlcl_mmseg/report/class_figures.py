@@ -3,28 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
-from ..methods.mcl.released.published import published_results
-from .groups import Figure, Group, figure, leader
+from ..evaluation import iou
+from .groups import Figure, Group, figure, leader, published_settings
 from .markup import Markup, details, paragraph, section, table, tag
 from .overview import group_name
 
 # share of a row from which its cell is dark
 STRONG = 0.55
-
-
-def class_iou(confusion: np.ndarray) -> np.ndarray:
-    """IoU of each class in percent.
-
-    Args:
-        confusion (np.ndarray): (C, C) pixels, label by prediction.
-
-    Returns:
-        np.ndarray: (C,); NaN for a class that is neither labelled nor predicted.
-    """
-    intersection = np.diag(confusion).astype(float)
-    union = confusion.sum(0) + confusion.sum(1) - intersection
-    return 100 * np.divide(intersection, union, out=np.full(len(union), np.nan), where=union > 0)
 
 
 def confusions(group: Group, domain: str) -> list[np.ndarray]:
@@ -84,11 +71,15 @@ def class_table(record: dict, groups: Sequence[Group]) -> Markup:
     for domain in counted_domains(groups):
         columns = []
         for group in groups:
-            found = [class_iou(each) for each in confusions(group, domain)]
+            found = [
+                (100 * iou(torch.from_numpy(each))).tolist() for each in confusions(group, domain)
+            ]
             columns.append([figure(values) for values in zip(*found)] if found else [])
-        settings = dict.fromkeys(group.first.setting for group in groups)
-        published = [authors_classes(setting, domain) for setting in settings if setting]
-        published = [each for each in published if each]
+        published = [
+            each.per_domain[domain]['IoU']
+            for each in published_settings(groups)
+            if each.per_domain.get(domain, {}).get('IoU')
+        ]
         span = len(groups) + len(published)
         first_head.append(tag('th', domain, colspan=span, scope='colgroup', class_='begin'))
         second_head += [*map(group_name, groups), *['the authors’'] * len(published)]
@@ -111,11 +102,6 @@ def figure_cell(each: Figure | None, is_best: bool, kind: str | None) -> Markup:
     """A cell of the table of classes."""
     text = '–' if each is None else str(each)
     return tag('td', tag('strong', text) if is_best else text, class_=kind)
-
-
-def authors_classes(setting: str, domain: str) -> dict[str, float]:
-    """The authors' IoU by class, in percent; empty if they published none."""
-    return published_results()[setting]['per_domain'].get(domain, {}).get('IoU', {})
 
 
 def confusion_matrices(groups: Sequence[Group]) -> Markup:

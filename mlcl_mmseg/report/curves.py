@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..errors import InputError
-from ..methods.mcl.released.published import published_curve
 from .chart import MOST_POINTS, Line, line_chart
-from .groups import Group
+from .groups import Group, published_settings
 from .markup import Markup, details, paragraph, section, tag
 from .overview import domains_of, group_name
 
@@ -23,29 +21,20 @@ def legend(groups: Sequence[Group], dashed: str | None = None) -> Markup:
     )
 
 
-def authors_curve(group: Group) -> dict[int, dict[str, float]]:
-    """The authors' validations of the same setting; none if they published none."""
-    try:
-        return published_curve(group.first.setting) if group.first.setting else {}
-    except InputError:
-        return {}
-
-
 def validation_curves(groups: Sequence[Group]) -> Markup:
     """Charts of mIoU by iteration, one a domain."""
-    settings = [group.first.setting for group in groups]
-    # once, though several groups train it
-    published = [
-        authors_curve(group) if group.first.setting not in settings[:place] else {}
-        for place, group in enumerate(groups)
-    ]
+    published = {each.setting: each.curve for each in published_settings(groups)}
+    # in the colour of the first group that trains the setting
+    colours = {
+        group.published.setting: group.colour for group in reversed(groups) if group.published
+    }
     charts = []
     for domain in [*domains_of(groups), 'mean']:
         lines = []
-        for group, authors in zip(groups, published):
-            values = {step: row[domain] for step, row in authors.items() if domain in row}
-            name = f'the authors’ {group.first.setting}'
-            lines.append(Line(name, values, group.colour, dashed=True))
+        for setting, curve in published.items():
+            values = {step: row[domain] for step, row in curve.items() if domain in row}
+            lines.append(Line(f'the authors’ {setting}', values, colours[setting], dashed=True))
+        for group in groups:
             means, spread = group.curve(
                 lambda run: {k: row[domain] for k, row in run.validations.items() if domain in row}  # noqa: B023
             )
@@ -54,7 +43,7 @@ def validation_curves(groups: Sequence[Group]) -> Markup:
             charts.append(line_chart(f'{domain}, mIoU (%)', lines))
     content = (
         [
-            legend(groups, 'the authors’' if any(published) else None),
+            legend(groups, 'the authors’' if any(published.values()) else None),
             tag('div', charts, class_='charts'),
         ]
         if charts

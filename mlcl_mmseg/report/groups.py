@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.stage_files import STARTED
+from ..methods.base import PublishedFigures
 from .run import Run, read_settings
 
 # of the style sheet; after as many groups they come again
@@ -76,6 +77,11 @@ class Group:
         return f'{head}{{{",".join(shown)}}}{tail}'
 
     @property
+    def published(self) -> PublishedFigures | None:
+        """The authors' figures of the setting that the runs train, if they published some."""
+        return self.first.published
+
+    @property
     def domains(self) -> list[str]:
         """The validated domains."""
         found = [name for run in self.runs for row in run.validations.values() for name in row]
@@ -108,6 +114,12 @@ class Group:
         means = {step: each.mean for step, each in figures.items()}
         spread = {step: each.deviation or 0.0 for step, each in figures.items()}
         return means, spread if len(curves) > 1 else {}
+
+
+def published_settings(groups: Sequence[Group]) -> list[PublishedFigures]:
+    """The authors' figures of the settings that groups train, each once."""
+    found = [group.published for group in groups if group.published is not None]
+    return list({each.setting: each for each in found}.values())
 
 
 def leader(groups: Sequence[Group]) -> Group | None:

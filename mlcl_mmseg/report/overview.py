@@ -9,13 +9,15 @@ from mmengine.config import Config
 
 from ..datasets.config_domains import crop_size, working_size
 from ..errors import InputError
-from ..methods.mcl.released.published import published_results
-from .groups import Group
+from .groups import Group, published_settings
 from .markup import Markup, details, paragraph, section, table, tag
 from .run import Run
 
 # settings that tell runs apart by where they lie or how they were started
-PLACES = ('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher', 'warmup')
+PLACES = (
+    *('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher'),
+    *('stage_before', 'warmup'),
+)
 
 
 def domains_of(groups: Sequence[Group]) -> list[str]:
@@ -44,13 +46,11 @@ def best_figures(groups: Sequence[Group]) -> Markup:
                 group.each(lambda run: run.seed),
             ]
         )
-    for setting in dict.fromkeys(group.first.setting for group in groups):
-        if setting is not None:
-            published = published_results()[setting]
-            figures = published['per_domain']
-            cells = [f'{figures[name]["mIoU"]:.2f}' if name in figures else '–' for name in domains]
-            mean = f'{published["mean_mIoU"]:.2f}'
-            rows.append([f'{setting}, the authors’', mean, *cells, '–', '60000', '–'])
+    for published in published_settings(groups):
+        figures = published.per_domain
+        cells = [f'{figures[name]["mIoU"]:.2f}' if name in figures else '–' for name in domains]
+        title = f'{published.setting}, the authors’'
+        rows.append([title, f'{published.mean:.2f}', *cells, '–', published.iterations, '–'])
     heads = ['', 'mean', *domains, 'at iteration', 'of', 'seed']
     has_seeds = any(len(group.runs) > 1 for group in groups)
     return section(

@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmseg.registry import DATASETS
 
 from ..datasets.domain import DomainDataset
 from ..datasets.image_files import open_image
+from ..engine.run_records import read_pseudo_label
 from ..errors import InputError
+from ..evaluation import iou
 from ..labels import IGNORE_INDEX
 from .chart import Line, line_chart
-from .class_figures import class_iou
 from .curves import legend
 from .groups import Group, figure
 from .markup import Markup, paragraph, section, table, tag
 from .overview import group_name
-from .records import read_pseudo_label
 from .run import Run
 
 TITLES = dict(
@@ -104,8 +105,7 @@ def measure(domain: DomainDataset, pairs: Sequence[tuple[Path, str]]) -> dict[st
     for name, confusion in zip(('hard', 'kept'), counts):
         total = confusion.sum()
         found[f'{name}_accuracy'] = 100 * np.trace(confusion) / total if total else float('nan')
-        ious = class_iou(confusion)
-        found[f'{name}_miou'] = float(np.nanmean(ious)) if total else float('nan')
+        found[f'{name}_miou'] = 100 * float(iou(torch.from_numpy(confusion)).nanmean())
     return found
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from ..engine.run_records import ENVIRONMENT, PSEUDO_LABELS, VALIDATIONS
 from ..engine.stage_files import COMPLETE, STARTED
 from ..errors import InputError, MissingFileError
-from ..methods.mcl.released.published import setting_of
-from .records import ENVIRONMENT, PSEUDO_LABELS, VALIDATIONS
+from ..methods.base import PublishedFigures, segmentor_class
 
 
 @dataclass
@@ -76,12 +76,9 @@ class Run:
         return next(iter(found), None)
 
     @cached_property
-    def setting(self) -> str | None:
-        """The authors' setting that it trains, if it is one of theirs."""
-        try:
-            return setting_of(self.config)
-        except InputError:
-            return None
+    def published(self) -> PublishedFigures | None:
+        """The figures that the method's authors published of the setting that it trains."""
+        return segmentor_class(self.config).published_figures(self.config)
 
     @property
     def generations(self) -> dict[int, Path]:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from .columns import Classes, Images, Shares
 from .painting import Palette, grey_of, hatch_ignored, overlay
 
 # in pixels, of cells that are made smaller or enlarged by a whole number
@@ -23,6 +24,14 @@ class CellPainter(NamedTuple):
 
     palette: Palette
     size: tuple[int, int]
+
+    def column(self, column: Images | Classes | Shares) -> list[np.ndarray]:
+        """All pictures of a column."""
+        if isinstance(column, Images):
+            return [*map(self.image, column.images)]
+        if isinstance(column, Classes):
+            return [*map(self.classes, column.images, column.indices)]
+        return [*map(self.share, column.shares)]
 
     def image(self, image: Tensor) -> np.ndarray:
         """An image (3, h, w), RGB from 0 to 1, as (H, W, 3) uint8."""

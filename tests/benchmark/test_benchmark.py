@@ -1,4 +1,4 @@
-"""The parts that a step is cut into are the step; arithmetic is counted as published."""
+"""What the benchmark counts and how it divides a step."""
 
 import argparse
 import copy
@@ -6,19 +6,22 @@ import importlib.util
 import json
 import subprocess
 import sys
-import time
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
+from torch.profiler import ProfilerActivity, profile
 
-from mlcl_mmseg.benchmark.arithmetic import operations_of, operations_of_step
+from mlcl_mmseg.benchmark.arithmetic import operations_of_step
 from mlcl_mmseg.benchmark.inputs import random_batch as batch_for
-from mlcl_mmseg.benchmark.step_parts import StepParts
+from mlcl_mmseg.benchmark.step_parts import seconds_of, step_parts
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.methods.base import DomainSegmentor
 from mlcl_mmseg.models.style.reinhard import ReinhardTransfer
 from mlcl_mmseg.pseudo_labels.teacher import Teacher
 
@@ -34,6 +37,40 @@ TEACHER = ROOT / 'tests/configs/small_teacher.py'
 PARTS = {'data', 'backbone', 'heads', 'losses', 'optimiser'}
 
 
+def event(name, start, end, number=-1, thread=1):
+    return SimpleNamespace(
+        name=name,
+        time_range=SimpleNamespace(start=start, end=end),
+        sequence_nr=number,
+        thread=thread,
+        device_type=SimpleNamespace(name='CPU'),
+        cpu_time_total=end - start,
+        device_time_total=10 * (end - start),
+    )
+
+
+def test_a_profile_is_added_up_by_parts():
+    """Ranges count without those inside; a backward operation goes to the range of its forward."""
+    events = [
+        event('data', 0, 5),
+        event('losses', 10, 100),
+        event('heads', 20, 60),
+        event('backbone', 30, 50),
+        # records no gradient: it bears the number of the next one that does, in another range
+        event('aten::detach', 22, 23, 7),
+        event('aten::conv2d', 32, 40, 7),
+        event('aten::matmul', 52, 55, 8),
+        event('aten::sum', 90, 95, 9),
+        event('optimiser', 200, 203),
+        event('autograd::engine::evaluate_function: SumBackward0', 110, 111, 9, thread=2),
+        event('autograd::engine::evaluate_function: MmBackward0', 111, 121, 8, thread=2),
+        event('autograd::engine::evaluate_function: ConvolutionBackward0', 121, 171, 7, thread=2),
+    ]
+    expected = dict(data=5, backbone=20 + 50, heads=20 + 10, losses=50 + 1, optimiser=3)
+    assert seconds_of(events, 'cpu') == pytest.approx({k: v / 1e6 for k, v in expected.items()})
+    assert seconds_of(events, 'cuda') == pytest.approx({k: v / 1e5 for k, v in expected.items()})
+
+
 class Prepared(torch.nn.Module):
     """In place of a data_preprocessor, for batches that are prepared already."""
 
@@ -46,62 +83,51 @@ class Prepared(torch.nn.Module):
     [
         ('MCLSegmentor', {}),
         ('MCLSegmentor', dict(backward='per_target')),
-        ('AdversarialWarmup', {}),
         ('SourceOnly', {}),
     ],
 )
-def test_a_step_in_parts_is_the_step(build_tiny, random_batch, kind, options):  # noqa: F811
-    batch = random_batch(0 if kind == 'SourceOnly' else 2)
-    weights = []
-    for in_parts in (False, True):
-        model = build_tiny(kind, **options).double().train()
-        model.data_preprocessor = Prepared()
-        config = dict(optimizer=dict(type='SGD', lr=0.1))
-        optim_wrapper = build_optim_wrapper(
-            model, dict(config, constructor='MultiTargetOptimWrapperConstructor')
-        )
-        if in_parts:
-            seconds = StepParts('cpu').run(model, batch, optim_wrapper)
-            assert set(seconds) == PARTS | ({'style'} if kind == 'MCLSegmentor' else set())
-            assert min(seconds.values()) > 0
-        else:
-            losses = model.loss(batch)
-            optim_wrapper.update_params(model.parse_losses(losses)[0])
-        weights.append(model.state_dict())
-    for (name, whole), parts in zip(weights[0].items(), weights[1].values()):
-        torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-12, msg=name)
-
-
-def test_parts_of_a_step_hold_one_turn_at_a_time(build_tiny, random_batch):  # noqa: F811
-    """Where a step in turns fits into memory, so does the same step in parts."""
-    model = build_tiny('MCLSegmentor', backward='per_target').double().train()
+def test_every_part_of_a_step_has_a_name(build_tiny, random_batch, kind, options):  # noqa: F811
+    model = build_tiny(kind, **options).double().train()
     model.data_preprocessor = Prepared()
     optim_wrapper = build_optim_wrapper(model, dict(optimizer=dict(type='SGD', lr=0.1)))
-    parts, turns = StepParts('cpu'), []
-    loss = model.loss
-    model.loss = lambda inputs: turns.append((inputs.get('turn'), len(parts.calls))) or loss(inputs)
-    parts.run(model, random_batch(), optim_wrapper)
-    # nothing is left of the turns before
-    assert turns == [('the source', 0), ('t0', 0), ('t1', 0)]
+    batch = random_batch(0 if kind == 'SourceOnly' else 2)
+    before = model.decode_head.conv_seg.weight.clone()
+    found = step_parts(lambda: model.train_step(batch, optim_wrapper), 'cpu')
+    assert set(found) == PARTS | ({'style'} if kind == 'MCLSegmentor' else set())
+    # it is a real step
+    assert not torch.equal(model.decode_head.conv_seg.weight, before)
 
 
-def test_arithmetic_of_the_published_model():
-    """Counted by hand for the head: 37 taps of the branches, the bottleneck, the classifier."""
-    model = MODELS.build(
-        dict(
-            type='MCLSegmentor',
-            targets=['a', 'b'],
-            backbone=dict(type='DeepLabV2ResNet', depth=101),
-            decode_head=dict(type='DeepLabV2Head', in_channels=2048, num_classes=7),
-        )
+def test_arithmetic_is_counted_by_hand(build_tiny, random_batch):  # noqa: F811
+    """Forward, and twice that backward but for the first layer, whose inputs are images."""
+    model = build_tiny('SourceOnly').double()
+    model.decode_head.window_share = 0
+    model.data_preprocessor = Prepared()
+    batch, places = 2, 4 * 6
+    backbone = places * 32 * 3 * 4 * 4
+    branches = places * 32 * 32 * (1 + 9 + 9)
+    behind = places * (9 * 96 * 32 + 32 * 3) + 2 * 96 * 6
+    assert operations_of_step(model, random_batch(0, batch=batch)) == (
+        2 * batch * (2 * backbone + 3 * (branches + behind))
     )
-    found = operations_of(model, (160, 320))
-    places = 21 * 41
-    behind = places * (9 * 1280 * 256 + 256 * 7) + 2 * 1280 * 80
-    assert found['head'] == 2 * (places * 37 * 2048 * 256 + behind)
-    assert found['ensemble'] == 2 * (places * 37 * 4096 * 256 + behind)
-    step = 7 * found['backbone'] + 9 * found['head'] + 3 * found['ensemble']
-    assert operations_of_step(model, (160, 320)) == 3 * step
+
+
+@MODELS.register_module()
+class TwicePerStep(DomainSegmentor):
+    """A method that nothing of this project knows: two passes of the source in a step."""
+
+    def loss(self, inputs, data_samples=None):
+        logits = [self.decode_head(self.extract_feat(inputs['source']['img'])) for _ in range(2)]
+        return dict(loss=sum(each.square().mean() for each in logits))
+
+
+def test_arithmetic_of_an_unknown_method(build_tiny, random_batch):  # noqa: F811
+    counts = {}
+    for kind in ('SourceOnly', 'TwicePerStep'):
+        model = build_tiny(kind).double()
+        model.data_preprocessor = Prepared()
+        counts[kind] = operations_of_step(model, random_batch(0))
+    assert counts['TwicePerStep'] == 2 * counts['SourceOnly']
 
 
 def arguments(what, config, **options):
@@ -111,7 +137,7 @@ def arguments(what, config, **options):
 
 def test_selection_is_measured_on_the_grid_of_a_step(tmp_path):
     args = arguments('select', DEMO / 'mlcl.py')
-    measured = tool.measure_select(Config.fromfile(args.config), args, tmp_path)
+    measured = tool.operation_of(Config.fromfile(args.config), args, tmp_path)
     # a quarter of 128x64
     assert measured.run().shape == (measured.images, 16, 32)
 
@@ -142,25 +168,22 @@ def test_a_teacher_is_part_of_the_step(tmp_path, monkeypatch):
 
 
 def test_a_teacher_is_part_of_the_parts(build_tiny, random_batch):  # noqa: F811
-    """Its backbone counts as backbone, its heads as heads."""
-    model = build_tiny('MCLSegmentor').double().train()
-    model.data_preprocessor = Prepared()
-    model.teacher = Teacher(model)
-    batch = random_batch()
-    for target in batch['targets']:
-        del target['soft_pseudo_label']
-    for owner, name in (
-        (model.teacher.network, 'extract_feat'),
-        (model.teacher.network.domain_heads[0], 'logits'),
-    ):
-        original = getattr(owner, name)
-        setattr(owner, name, lambda *each, original=original: time.sleep(0.3) or original(*each))
-    optim_wrapper = build_optim_wrapper(model, dict(optimizer=dict(type='SGD', lr=0.1)))
-    seconds = StepParts('cpu').run(model, batch, optim_wrapper)
-    # once for each target, and once
-    assert seconds['backbone'] > 0.6
-    assert seconds['heads'] > 0.3
-    assert min(seconds.values()) > 0
+    """Its backbone counts as backbone, its heads as heads: once more for each target."""
+
+    def ranges(with_teacher):
+        model = build_tiny('MCLSegmentor').double().train()
+        batch = random_batch()
+        if with_teacher:
+            model.teacher = Teacher(model)
+            for target in batch['targets']:
+                del target['soft_pseudo_label']
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            model.loss(batch)
+        return Counter(event.name for event in profiler.events())
+
+    without, found = ranges(False), ranges(True)
+    for name in ('backbone', 'heads'):
+        assert found[name] == without[name] + 2 > 2
 
 
 def test_style_is_measured_as_in_a_step(tmp_path, monkeypatch):
@@ -170,7 +193,7 @@ def test_style_is_measured_as_in_a_step(tmp_path, monkeypatch):
     )
     for precision, expected in (('fp32', False), ('bf16', True)):
         args = arguments('style', DEMO / 'mlcl.py', precision=precision)
-        tool.measure_style(Config.fromfile(args.config), args, tmp_path).run()
+        tool.operation_of(Config.fromfile(args.config), args, tmp_path).run()
         assert kinds.pop() is expected
 
 
@@ -203,7 +226,10 @@ def test_the_tool(what):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['style', '--config', 'configs/demo/warmup.py'], 'has no style: give a config of MCL'),
+        (
+            ['style', '--config', 'configs/demo/warmup.py'],
+            'has no style, as AdversarialWarmup has no operation',
+        ),
         (['step', '--config', 'configs/demo/mlcl.py', '--iters', '0'], 'count one call or more'),
         (
             ['inference', '--config', 'configs/demo/mlcl.py', '--precision', 'tf32'],
@@ -211,7 +237,7 @@ def test_the_tool(what):
         ),
         (
             ['pseudo', '--config', 'tests/configs/small_teacher.py'],
-            'small_teacher.py stores no pseudo-labels: give a config of MCL with PseudoLabelHook',
+            'small_teacher.py stores no pseudo-labels: give a config with PseudoLabelHook',
         ),
         (
             [

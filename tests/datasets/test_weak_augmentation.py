@@ -29,8 +29,8 @@ def find_crop(crop, whole):
     return slice(top, top + height), slice(left, left + width)
 
 
-def upsample(soft, size):
-    return F.interpolate(soft, size, mode='bilinear', align_corners=True)
+def upsample(soft, size, align_corners):
+    return F.interpolate(soft, size, mode='bilinear', align_corners=align_corners)
 
 
 @settings(max_examples=60, deadline=None)
@@ -43,14 +43,16 @@ def test_image_label_and_soft_label_get_the_same_geometry(data):
     scaled = int(scale * width), int(scale * width) * height // width
     crop_size = draw(st.integers(8, scaled[0])), draw(st.integers(8, scaled[1]))
     feature_size = draw(st.integers(1, 9)), draw(st.integers(1, 9))
-    flip = draw(st.booleans())
+    flip, corners = draw(st.booleans()), draw(st.booleans())
     seed = draw(st.integers(0, 2**32 - 1))
 
     generator = np.random.default_rng(seed)
     image = generator.integers(0, 256, (height, width, 3), np.uint8)
     label = generator.integers(0, 256, (height, width), np.uint8)
     soft = generator.random((3, *feature_size), np.float32)
-    transform = build(crop_size, scale_range=(scale, scale), flip_prob=float(flip))
+    transform = build(
+        crop_size, scale_range=(scale, scale), flip_prob=float(flip), align_corners=corners
+    )
     np.random.seed(seed)
     result = transform(
         dict(img=image, gt_seg_map=label, soft_pseudo_label=soft, img_path='image.png')
@@ -61,11 +63,12 @@ def test_image_label_and_soft_label_get_the_same_geometry(data):
     rows, columns = find_crop(result['img'][:, ::mirror], full_image)
     full_label = pillow_resize(label, scaled, Image.Resampling.NEAREST)
     np.testing.assert_array_equal(result['gt_seg_map'], full_label[rows, columns][:, ::mirror])
-    full_soft = upsample(upsample(torch.from_numpy(soft)[None], (height, width)), scaled[::-1])[0]
+    at_working_size = upsample(torch.from_numpy(soft)[None], (height, width), corners)
+    full_soft = upsample(at_working_size, scaled[::-1], corners)[0]
     crop = full_soft[:, rows, columns].flip(2) if flip else full_soft[:, rows, columns]
     np.testing.assert_allclose(
         result['soft_pseudo_label'],
-        upsample(crop[None], label_grid(crop_size[::-1]))[0].numpy(),
+        upsample(crop[None], label_grid(crop_size[::-1]), corners)[0].numpy(),
         rtol=0,
         atol=TOLERANCE,
     )

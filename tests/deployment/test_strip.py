@@ -1,7 +1,6 @@
 """Stripped checkpoints predict as before, and train no further."""
 
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +15,8 @@ from mlcl_mmseg.deployment.inputs import find_images
 from mlcl_mmseg.deployment.predictor import Predictor
 from mlcl_mmseg.deployment.segmentor import load_segmentor
 from mlcl_mmseg.deployment.strip import strip
-from mlcl_mmseg.engine.hooks.resume_hook import ResumeHook
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.methods.base import WARMUP_PARTS
+from mlcl_mmseg.methods.base import ALL_PARTS
 from mlcl_mmseg.safe_load import read_checkpoint
 
 from ..tools.calling import CONFIGS, ROOT, call
@@ -81,14 +79,14 @@ def test_it_is_tested_as_before(stripped, checkpoint, config, toy_data, tmp_path
 def test_no_training_resumes_from_it(stripped, config):
     content = read_checkpoint(stripped)
     model = MODELS.build(config.model)
-    ResumeHook().after_load_checkpoint(SimpleNamespace(_resume=True, model=model), content)
+    model.require(ALL_PARTS)
     with pytest.raises(InputError, match=r'The checkpoint has no (domain_heads|ensemble_head)\.'):
         model.load_state_dict(content['state_dict'], strict=False)
 
 
 def test_mcl_does_not_start_from_it(stripped, config):
     model = MODELS.build(config.model)
-    model.needed_parts = WARMUP_PARTS
+    model.require(model.starting_parts)
     with pytest.raises(InputError, match=r'The checkpoint has no domain_heads\.'):
         model.load_state_dict(read_checkpoint(stripped)['state_dict'], strict=False)
 

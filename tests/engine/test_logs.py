@@ -13,7 +13,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mlcl_mmseg.engine.hooks import contact_sheet_hook
-from mlcl_mmseg.engine.hooks.contact_sheet_hook import kept
+from mlcl_mmseg.engine.hooks.contact_sheet_hook import validation_columns
 from mlcl_mmseg.methods.mcl.selection import select_pseudo_label
 from mlcl_mmseg.visualization.contact_sheet import GAP, MARGIN
 
@@ -172,6 +172,11 @@ def test_kept_pseudo_labels_are_those_of_the_domains_own_head(with_warmup):
     image = sample['inputs'].flip(0)[None].float() / 255
     soft = segmentor.domain_heads[1](segmentor.extract_feat(image)).softmax(dim=1)
     expected = select_pseudo_label(soft, 0.5, 0.25, (8, 16))
-    selected = kept(segmentor, sample)
-    assert torch.equal(selected, expected[0])
+    domain = segmentor.targets[1]
+    columns = validation_columns(segmentor, sample, domain)
+    assert [*columns] == ['image', 'prediction', 'truth', 'kept pseudo-labels']
+    selected = columns['kept pseudo-labels'].indices
+    assert torch.equal(selected, expected)
+    # of a domain that is no target, there is no head whose pseudo-labels could be shown
+    assert segmentor.validation_columns(image, 'elsewhere') == {}
     assert 0 < (selected == 255).float().mean() < 1

@@ -2,6 +2,8 @@ import pytest
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmseg.registry import MODELS
 
+from mlcl_mmseg.methods.mcl.released.names import released_backbone_names
+
 
 @pytest.fixture(scope='module')
 def warmup():
@@ -45,7 +47,7 @@ def rates(model, optim_wrapper):
 
 def test_rates_as_released(warmup):
     """Q9: stem 1×, stages 3×, their downsample branches 4×; heads as configured."""
-    optim_wrapper = build(warmup, lr_mult=dict(domain_heads=10))
+    optim_wrapper = build(warmup, backbone_rates='nested', lr_mult=dict(domain_heads=10))
     assert isinstance(optim_wrapper, OptimWrapperDict)
     found = rates(warmup, optim_wrapper['network'])
     expected = {}
@@ -65,8 +67,62 @@ def test_rates_as_released(warmup):
 
 
 def test_rates_as_stated(warmup):
-    found = rates(warmup, build(warmup, backbone_rates='stated')['network'])
+    for found in (build(warmup), build(warmup, backbone_rates='stated')):
+        assert set(rates(warmup, found['network']).values()) == {0.5}
+
+
+@pytest.fixture(scope='module', params=['ResNetV1c', 'MixVisionTransformer'])
+def foreign(request):
+    """A network on a backbone of MMSegmentation that the released program does not have."""
+    backbones = dict(
+        ResNetV1c=dict(type='ResNetV1c', depth=18, base_channels=8, stem_channels=8),
+        MixVisionTransformer=dict(
+            type='MixVisionTransformer', embed_dims=8, num_layers=(1, 1, 1, 1)
+        ),
+    )
+    return MODELS.build(
+        dict(
+            type='SourceOnly',
+            backbone=backbones[request.param],
+            decode_head=dict(type='DeepLabV2Head', in_channels=64, channels=32, num_classes=7),
+        )
+    )
+
+
+def build_foreign(model, **paramwise_cfg):
+    config = dict(optimizer=dict(type='SGD', lr=0.5), paramwise_cfg=paramwise_cfg)
+    return build_optim_wrapper(
+        model, dict(config, constructor='MultiTargetOptimWrapperConstructor')
+    )
+
+
+def test_a_foreign_backbone_trains_at_the_stated_rate(foreign):
+    found = rates(foreign, build_foreign(foreign))
     assert set(found.values()) == {0.5}
+    assert set(found) == {name for name, each in foreign.named_parameters() if each.requires_grad}
+
+
+def test_a_foreign_backbone_has_no_nested_rates(foreign):
+    name = type(foreign.backbone).__name__
+    with pytest.raises(ValueError, match=f"the released program has no {name}: set it to 'stated'"):
+        build_foreign(foreign, backbone_rates='nested')
+
+
+def test_rates_are_those_of_the_released_names(warmup):
+    """Each backbone says itself how deeply its parameters are nested in the released program."""
+    for config in (
+        dict(type='DeepLabV2ResNet', depth=50, base_channels=8, stem_channels=8),
+        dict(type='MixTransformer', embed_dims=8, num_layers=(1, 1, 1, 1)),
+    ):
+        backbone = MODELS.build(config)
+        for name, _ in backbone.named_parameters():
+            released, *_ = released_backbone_names(f'backbone.{name}', config['type'])
+            assert backbone.released_updates(name) == released.count('.'), name
+
+
+def test_optimisers_that_the_method_does_not_have(warmup):
+    with pytest.raises(ValueError, match='trains with 2 optimisers, but optim_wrapper has optim'):
+        build_foreign(warmup)
 
 
 def test_discriminators_have_their_own_optimiser(warmup):

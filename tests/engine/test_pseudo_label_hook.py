@@ -204,7 +204,7 @@ def test_testing_needs_the_agnostic_head_and_no_training_data(toy_config, warmup
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(load_from=None), r'MCL starts from a warm-up, but load_from is not set'),
+        (dict(load_from=None), r'MCLSegmentor starts from the stage before, but load_from is not'),
         ({'train_cfg.val_interval': 3}, r'PseudoLabelHook.interval is 2.*val_interval \(3\)'),
         ({'train_cfg.val_interval': 0}, r'train_cfg.val_interval is 0: make it 1 or more'),
         ({'train_cfg.max_iters': 0}, r'train_cfg.max_iters is 0: make it 1 or more'),
@@ -212,6 +212,10 @@ def test_testing_needs_the_agnostic_head_and_no_training_data(toy_config, warmup
         (
             {'train_dataloader.persistent_workers': True, 'train_dataloader.num_workers': 1},
             r'persistent_workers is True',
+        ),
+        (
+            {'model.decode_head.align_corners': False},
+            r'WeakAugmentation.align_corners of the target_pipeline is True, but model.decode_h',
         ),
     ],
 )

@@ -7,16 +7,23 @@ import numpy as np
 import pytest
 import torch
 
-from mlcl_mmseg.engine.stages import train_stages
-from mlcl_mmseg.methods.mcl.selection import select_pseudo_label
-from mlcl_mmseg.pseudo_labels import load_soft_pseudo_label
-from mlcl_mmseg.report.class_figures import class_iou
-from mlcl_mmseg.report.records import (
+from mlcl_mmseg.engine.run_records import (
     evenly_spaced,
     read_pseudo_label,
     write_pseudo_label,
 )
+from mlcl_mmseg.engine.stages import train_stages
+from mlcl_mmseg.evaluation import iou
+from mlcl_mmseg.methods.mcl.selection import select_pseudo_label
+from mlcl_mmseg.pseudo_labels import load_soft_pseudo_label
 from mlcl_mmseg.report.run import read_run
+
+from ..small_run import skip_rehearsal
+
+
+@pytest.fixture(autouse=True)
+def no_rehearsal(monkeypatch):
+    skip_rehearsal(monkeypatch)
 
 
 @pytest.fixture
@@ -38,8 +45,8 @@ def test_a_run_keeps_what_its_page_shows(trained):
         assert tuple(record['confusion']) == tuple(record['images']) == domains
         assert [len(scores) for scores in record['images'].values()] == [5, 3, 4]
         for domain, counts in record['confusion'].items():
-            iou = np.nanmean(class_iou(np.array(counts)))
-            assert iou == pytest.approx(run.validations[step][domain])
+            mean = 100 * iou(torch.tensor(counts)).nanmean()
+            assert mean == pytest.approx(run.validations[step][domain])
         assert len(record['classes']) == len(record['palette']) == 7
     for path in trained.glob('*/validations/*.json'):
         # strictly: no NaN
@@ -75,9 +82,9 @@ def test_a_warm_up_has_no_pseudo_labels(toy_config):
 
 
 def test_the_class_of_a_pixel_that_is_not_kept(tmp_path):
-    """Opaque where kept; by hand: one certain pixel, one that knows nothing, both of class 1."""
-    soft = torch.tensor([[[0.0, 0.4]], [[1.0, 0.6]]])
-    write_pseudo_label(tmp_path / 'a/b.png', soft, quantile=0.0, entropy_floor=0.25)
+    """Opaque where kept."""
+    hard, selected = torch.tensor([[1, 1]]), torch.tensor([[1, 255]])
+    write_pseudo_label(tmp_path / 'a/b.png', hard, selected)
     hard, kept = read_pseudo_label(tmp_path / 'a/b.png')
     assert hard.tolist() == [[1, 1]]
     assert kept.tolist() == [[True, False]]

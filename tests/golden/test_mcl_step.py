@@ -114,7 +114,7 @@ def test_step_as_released(name):
         dict(
             constructor='MultiTargetOptimWrapperConstructor',
             optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=1e-4),
-            paramwise_cfg=dict(lr_mult=dict(decode_head=10)),
+            paramwise_cfg=dict(backbone_rates='nested', lr_mult=dict(decode_head=10)),
         ),
     )
     batch = batch_of(case, num_targets)

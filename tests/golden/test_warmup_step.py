@@ -28,7 +28,7 @@ def test_step_as_released(gan):
             constructor='MultiTargetOptimWrapperConstructor',
             network=dict(optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=1e-4)),
             discriminators=dict(optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))),
-            paramwise_cfg=dict(lr_mult=dict(domain_heads=10)),
+            paramwise_cfg=dict(backbone_rates='nested', lr_mult=dict(domain_heads=10)),
         ),
     )
     batch = dict(

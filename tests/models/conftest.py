@@ -4,6 +4,8 @@ from mmengine.config import ConfigDict
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 
+from mlcl_mmseg.methods.base import MultiTargetSegmentor
+
 
 @MODELS.register_module()
 class TinyBackbone(BaseModule):
@@ -29,7 +31,9 @@ def build_tiny():
 
     def build(kind, num_targets=2, num_classes=3, **kwargs):
         targets = (
-            {} if kind == 'SourceOnly' else dict(targets=[f't{i}' for i in range(num_targets)])
+            dict(targets=[f't{i}' for i in range(num_targets)])
+            if issubclass(MODELS.get(kind), MultiTargetSegmentor)
+            else {}
         )
         if kind == 'AdversarialWarmup':
             kwargs.setdefault(

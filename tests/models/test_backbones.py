@@ -116,7 +116,7 @@ def test_rates_as_released(backbone, in_channels, expected):
         dict(
             constructor='MultiTargetOptimWrapperConstructor',
             optimizer=dict(type='AdamW', lr=1.0),
-            paramwise_cfg=dict(lr_mult=dict(decode_head=10)),
+            paramwise_cfg=dict(backbone_rates='nested', lr_mult=dict(decode_head=10)),
         ),
     )
     names = {id(parameter): name for name, parameter in model.named_parameters()}

@@ -4,8 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mlcl_mmseg.methods.mcl.losses import agreement_weight, distillation
-
 from . import slow
 
 CLOSE = dict(rel=1e-9, abs=1e-12)
@@ -130,12 +128,31 @@ def test_source_without_a_labelled_pixel_contributes_zero(build_tiny, random_bat
 
 
 def test_gradients_reach_what_they_should(build_tiny, random_batch):
-    """The agnostic head learns from the own head, the own head from the ensemble; not back."""
-    student, teacher = (torch.randn(2, 3, 4, 4, requires_grad=True) for _ in range(2))
-    distillation(student, teacher).backward()
-    assert student.grad.abs().sum() > 0
-    assert teacher.grad is None
-    assert not agreement_weight(student, [teacher], 1.0).requires_grad
+    """Distillation teaches the agnostic head and the own head, but not the ensemble behind it."""
+    model = build_tiny('MCLSegmentor', num_targets=2).double()
+    heads = dict(
+        own=model.domain_heads[0],
+        other=model.domain_heads[1],
+        agnostic=model.decode_head,
+        ensemble=model.ensemble_head,
+    )
+    taught = dict(
+        loss_individual={'own'},
+        loss_collaborative={'other'},
+        loss_ensemble={'ensemble'},
+        loss_distillation={'own', 'agnostic'},
+    )
+    targets = random_batch(2)['targets']
+    for name, expected in taught.items():
+        model.zero_grad()
+        model.target_losses(0, targets)[name].backward()
+        found = {
+            head
+            for head, module in heads.items()
+            if any(each.grad is not None and each.grad.any() for each in module.parameters())
+        }
+        assert found == expected, name
+        assert any(each.grad.any() for each in model.backbone.parameters())
 
 
 def test_order_of_the_ensemble_input(build_tiny, random_batch):

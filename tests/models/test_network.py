@@ -6,6 +6,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import nn
 
+from mlcl_mmseg.models.decode_heads import concatenated_logits
+
 
 def test_initialisation_of_a_head():
     """§1: convolutions N(0, 0.01), bottleneck bias 0; other biases and linears as PyTorch's."""
@@ -30,7 +32,7 @@ def test_ensemble_head_takes_n_feature_maps(build_tiny, order):
     model = build_tiny('MCLSegmentor', 3).double()
     features = [(torch.rand(2, 32, 4, 6, dtype=torch.float64),) for _ in range(3)]
     heads = [[model.domain_heads[0], model.decode_head], [], [model.domain_heads[2]]]
-    logits, ensemble = model.logits_with_ensemble(heads, features, order)
+    logits, ensemble = concatenated_logits(heads, model.ensemble_head, features, order)
     concatenated = torch.cat([features[place][0] for place in order or range(3)], dim=1)
     torch.testing.assert_close(ensemble, model.ensemble_head([concatenated]))
     for (level,), own, found in zip(features, heads, logits):

@@ -5,15 +5,13 @@ import torch
 from mmengine.runner import load_checkpoint
 from torch import nn
 
-from mlcl_mmseg.methods.base import WARMUP_PARTS
-
 
 def test_mcl_takes_backbone_and_domain_heads_of_the_warmup(build_tiny, tmp_path):
     warmup, model = build_tiny('AdversarialWarmup'), build_tiny('MCLSegmentor')
     for parameter in warmup.parameters():
         nn.init.normal_(parameter)
     # as PseudoLabelHook does when a training starts
-    model.needed_parts = WARMUP_PARTS
+    model.require(model.starting_parts)
     agnostic = model.decode_head.conv_seg.weight.clone()
     torch.save(dict(state_dict=warmup.state_dict()), tmp_path / 'warmup.pth')
     load_checkpoint(model, str(tmp_path / 'warmup.pth'), map_location='cpu')
@@ -44,14 +42,16 @@ def test_another_number_of_heads(build_tiny):
 
 def test_a_checkpoint_of_the_stage_after(build_tiny):
     checkpoint = build_tiny('MCLSegmentor').state_dict()
-    with pytest.raises(ValueError, match='is one of MCL, but the model is its warm-up: give'):
+    with pytest.raises(
+        ValueError, match='a decode head beside its domain heads, but AdversarialWarmup has'
+    ):
         build_tiny('AdversarialWarmup').load_state_dict(checkpoint, strict=False)
 
 
 def test_without_domain_heads(build_tiny):
     """A source-only checkpoint, or any file: MMEngine would go on with random heads."""
     model = build_tiny('MCLSegmentor')
-    model.needed_parts = WARMUP_PARTS
+    model.require(model.starting_parts)
     for checkpoint in (build_tiny('SourceOnly').state_dict(), dict(foo=torch.zeros(1))):
         with pytest.raises(ValueError, match=r'has no (backbone|domain_heads)\..* of shape'):
             model.load_state_dict(checkpoint, strict=False)

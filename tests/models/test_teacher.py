@@ -80,4 +80,8 @@ def test_it_stays_what_it_was(model):
     network = model.teacher.network
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert not any(module.training for module in network.modules())
-    assert {name for name, _ in network.named_children()} == {'backbone', 'domain_heads'}
+    assert {name for name, _ in network.named_children()} == {
+        'data_preprocessor',
+        'backbone',
+        'domain_heads',
+    }

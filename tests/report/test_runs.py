@@ -19,7 +19,7 @@ def test_what_a_run_left(tmp_path):
     assert run.best_record['iteration'] == 2000
     assert run.scalars['loss'] == {50: 3.0, 100: 1.0}
     assert 'mIoU' not in run.scalars
-    assert run.setting == 'g2ci'
+    assert run.published.setting == 'g2ci'
     assert run.best_checkpoint is None
     (run.folder / 'best_mIoU_iter_2000.pth').touch()
     assert run.best_checkpoint.name == 'best_mIoU_iter_2000.pth'

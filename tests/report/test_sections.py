@@ -7,8 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from mlcl_mmseg.engine.run_records import write_pseudo_label
+from mlcl_mmseg.evaluation import iou
+from mlcl_mmseg.methods.mcl.selection import select_pseudo_label
 from mlcl_mmseg.report import pictures as pictures_module
-from mlcl_mmseg.report.class_figures import class_iou, class_tables, confusion_matrices
+from mlcl_mmseg.report.class_figures import class_tables, confusion_matrices
 from mlcl_mmseg.report.curves import training_curves, validation_curves
 from mlcl_mmseg.report.groups import group_runs
 from mlcl_mmseg.report.overview import best_figures, environments, settings
@@ -20,7 +23,6 @@ from mlcl_mmseg.report.pseudo_label_quality import (
     pseudo_label_quality,
     quality,
 )
-from mlcl_mmseg.report.records import write_pseudo_label
 from mlcl_mmseg.report.run import read_run
 
 from .conftest import leave_run
@@ -105,12 +107,6 @@ def test_training_curves(groups):
     assert '<title>seed_{0,1}, 50: 2.5 ± 0.7071</title>' in section
 
 
-def test_class_iou_by_hand():
-    found = class_iou(np.array([[80, 0, 0], [20, 0, 0], [0, 0, 0]]))
-    assert found[:2].tolist() == [80, 0]
-    assert np.isnan(found[2])
-
-
 def test_class_tables(groups):
     domains, runs, flat, construction = rows(class_tables(groups))
     assert domains == ['', 'cityscapes', 'idd']
@@ -185,7 +181,8 @@ def test_pictures(trained, monkeypatch, toy_data):
             pairs = scene.label[chosen].astype(int) * 7 + scene.prediction[chosen]
             confusion = np.bincount(pairs, minlength=49).reshape(7, 7)
             score = group.first.best_record['images'][domain][name]
-            assert np.nanmean(class_iou(confusion)) == pytest.approx(score, abs=0.01)
+            found_score = 100 * iou(torch.from_numpy(confusion)).nanmean()
+            assert found_score == pytest.approx(score, abs=0.01)
             assert f' {score:.1f}</figcaption>' in section
     scene = found['mlcl'][next(key for key in found['mlcl'] if key[0] == 'cityscapes')]
     assert scene.image.shape == (*scene.label.shape, 3) == (32, 64, 3)
@@ -210,7 +207,8 @@ def test_pseudo_labels_by_hand(tmp_path, trained):
         for x in range(3):
             soft[:, y, x] = (1 - confidence[y][x]) / 6
             soft[hard[y][x], y, x] = confidence[y][x]
-    write_pseudo_label(tmp_path / 'hard.png', soft, quantile=0.0, entropy_floor=0.25)
+    selected = select_pseudo_label(soft[None], 0.0, 0.25, (2, 3))[0]
+    write_pseudo_label(tmp_path / 'hard.png', soft.argmax(0), selected)
     found = measure(domain, [(tmp_path / 'hard.png', str(tmp_path / 'label.png'))])
     assert found['images'] == 1
     assert found['kept_share'] == pytest.approx(100 * 4 / 6)

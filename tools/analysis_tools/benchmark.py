@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
@@ -30,7 +30,7 @@ from mlcl_mmseg.benchmark.inputs import (
     random_pseudo_labels,
     sizes_of,
 )
-from mlcl_mmseg.benchmark.step_parts import StepParts
+from mlcl_mmseg.benchmark.step_parts import step_parts
 from mlcl_mmseg.command_line import add_cfg_options, end_with_sentence, load_config
 from mlcl_mmseg.datasets import StreamPosition
 from mlcl_mmseg.datasets.prepare import prepare_config
@@ -91,6 +91,29 @@ def prepared_batch(config: Config, segmentor: DomainSegmentor) -> dict:
     return segmentor.data_preprocessor(random_batch(config, crop), True)['inputs']
 
 
+def operation_of(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
+    """An operation of a step that the method names, of a batch.
+
+    Raises:
+        InputError: If the method has no such operation.
+    """
+    segmentor = build_segmentor(config, args.device)
+    inputs = prepared_batch(config, segmentor)
+    operations = segmentor.measured_operations(inputs)
+    if args.what not in operations:
+        raise InputError(
+            f'{args.config} has no {args.what}, as {type(segmentor).__name__} has '
+            f'{", ".join(operations) or "no operation"} to measure alone: give a config of a '
+            'method that has it.'
+        )
+
+    def run() -> object:
+        with computing_in(args.precision, args.device):
+            return operations[args.what]()
+
+    return Measured(run, len(inputs['source']['img']))
+
+
 def hook_of(config: Config, kind: str) -> dict | None:
     """The config of a custom hook; None if there is no such hook."""
     return next((hook for hook in config.get('custom_hooks', []) if hook.type == kind), None)
@@ -105,7 +128,7 @@ def check_pseudo_labels(config: Config, args: argparse.Namespace) -> dict:
     hook = hook_of(config, 'PseudoLabelHook')
     if hook is None:
         raise InputError(
-            f'{args.config} stores no pseudo-labels: give a config of MCL with PseudoLabelHook.'
+            f'{args.config} stores no pseudo-labels: give a config with PseudoLabelHook.'
         )
     return hook
 
@@ -116,7 +139,7 @@ def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Me
         read_prepared(config, folder / 'prepared')
     dataset = DATASETS.build(config.train_dataloader.dataset)
     if not dataset.targets:
-        raise InputError(f'{args.config} has no targets: give a config of the warm-up or of MCL.')
+        raise InputError(f'{args.config} has no targets: give a config of a method that has some.')
     dataset.pseudo_labels = random_pseudo_labels(config, dataset, folder)
     positions = itertools.count()
     return Measured(
@@ -135,32 +158,6 @@ def read_prepared(config: Config, out: Path) -> None:
         domain.data_root = copies[os.path.abspath(domain.data_root)]
 
 
-def measure_style(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
-    """Colour transfer of a batch."""
-    segmentor = build_segmentor(config, args.device)
-    batch = prepared_batch(config, segmentor)
-    image, style = batch['source']['img'], batch['targets'][0]['img']
-
-    def run() -> torch.Tensor:
-        with computing_in(args.precision, args.device):
-            return segmentor.style_transfer(image, style)
-
-    return Measured(run, len(image))
-
-
-def measure_select(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
-    """From soft to hard pseudo-labels with the geometry of the strong view, of a batch."""
-    check_pseudo_labels(config, args)
-    segmentor = build_segmentor(config, args.device)
-    target = prepared_batch(config, segmentor)['targets'][0]
-
-    def run() -> torch.Tensor:
-        with computing_in(args.precision, args.device):
-            return segmentor.pseudo_label(0, target)
-
-    return Measured(run, len(target['img']))
-
-
 def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """A training step: forward, backward and update."""
     use_precision(config.optim_wrapper, args.precision)
@@ -172,21 +169,21 @@ def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Meas
     batch = random_batch(config, crop)
     images = len(batch['source']['img']) * (1 + len(batch['targets']))
 
+    def step() -> object:
+        return segmentor.train_step(batch, optim_wrapper)
+
     def more_figures(milliseconds: float) -> dict[str, object]:
-        """Where the time goes, and how fast the published model's arithmetic is done."""
-        network = optim_wrapper
-        if isinstance(network, OptimWrapperDict):
-            network = network['network']
-        seconds = StepParts(args.device).run(segmentor, batch, network)
+        """Where the time goes, how much arithmetic there is, and how fast it is done."""
+        seconds = step_parts(step, args.device)
         total = sum(seconds.values())
-        operations = len(batch['source']['img']) * operations_of_step(segmentor, crop)
+        operations = operations_of_step(segmentor, batch)
         return dict(
             shares={part: round(each / total, 3) for part, each in seconds.items()},
-            nominal_tflop=round(operations / 1e12, 2),
+            tflop=round(operations / 1e12, 3),
             tflop_per_second=round(operations / 1e9 / milliseconds, 3),
         )
 
-    return Measured(lambda: segmentor.train_step(batch, optim_wrapper), images, more_figures)
+    return Measured(step, images, more_figures)
 
 
 def measure_pseudo(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
@@ -225,8 +222,8 @@ def measure_inference(config: Config, args: argparse.Namespace, folder: Path) ->
 
 MEASURES = dict(
     loader=measure_loader,
-    style=measure_style,
-    select=measure_select,
+    style=operation_of,
+    select=operation_of,
     step=measure_step,
     pseudo=measure_pseudo,
     inference=measure_inference,
@@ -253,8 +250,6 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     check_precision(args.precision, args.device == 'cuda')
     config = load_config(args.config, args.cfg_options, None, 'none')
     torch.backends.cudnn.benchmark = config.get('env_cfg', {}).get('cudnn_benchmark', False)
-    if args.what in ('style', 'select', 'pseudo') and config.model.type != 'MCLSegmentor':
-        raise InputError(f'{args.config} has no {args.what}: give a config of MCL.')
     init_default_scope('mmseg')
     measured = MEASURES[args.what](config, args, folder)
     times = milliseconds(measured.run, args.device, args.iters)

@@ -1,7 +1,7 @@
 """See what training sees: mlcl browse_dataset CONFIG --out DIR.
 
-One contact sheet for each batch, from the first on. MCL's pseudo-labels are those in a work dir, or
-those that a checkpoint gives: of the command line, of load_from, or of the complete warm-up.
+One contact sheet for each batch, from the first on. Pseudo-labels are those in a work dir, or those
+that a checkpoint gives: of the command line, of load_from, or of the complete stage before.
 """
 
 import argparse
@@ -32,13 +32,12 @@ from mlcl_mmseg.datasets import MultiDomainDataset, StreamPosition
 from mlcl_mmseg.engine.hooks.pseudo_label_hook import TargetImages
 from mlcl_mmseg.engine.stage_files import best_checkpoint, check_checkpoint, is_complete
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.methods.base import WARMUP_PARTS
-from mlcl_mmseg.methods.mcl import MCLSegmentor
+from mlcl_mmseg.methods.base import DomainSegmentor, MultiTargetSegmentor
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration, generations
 from mlcl_mmseg.pseudo_labels.teacher import Teacher
 from mlcl_mmseg.visualization.batch_sheet import batch_sheet
 
-LOADER = 'LoadSoftPseudoLabel'
+LOADER, TEACHER = 'LoadSoftPseudoLabel', 'TeacherHook'
 
 
 def parse_args() -> argparse.Namespace:
@@ -50,17 +49,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, help="of the stream; by default the config's")
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument('--work-dir', help='of a run whose latest pseudo-labels are shown')
-    labels.add_argument('--checkpoint', help='of a warm-up or of MCL that makes pseudo-labels')
+    labels.add_argument('--checkpoint', help='that makes pseudo-labels')
     add_cfg_options(parser)
     return parser.parse_args()
 
 
 def checkpoint_of(config: Config, given: str | None) -> str | None:
-    """What makes pseudo-labels: the file given, that of ``load_from``, or a complete warm-up's."""
+    """What makes pseudo-labels: the file given, ``load_from``, or the best of the stage before.
+
+    None without any of them; a stage before counts when it is complete.
+    """
     path = given or config.get('load_from')
-    if path is None and config.get('warmup') is not None:
-        warmup = load_config(config.warmup, {}, None, 'none')
-        path = best_checkpoint(warmup) if is_complete(warmup) else None
+    if path is None and config.get('stage_before') is not None:
+        before = load_config(config.stage_before, {}, None, 'none')
+        path = best_checkpoint(before) if is_complete(before) else None
     check_checkpoint(path)
     return path
 
@@ -74,7 +76,8 @@ def latest_generation(work_dir: str) -> PseudoLabelGeneration:
     found = generations(Path(work_dir, 'pseudo_labels'))
     if not found:
         raise InputError(
-            f'{work_dir} has no pseudo-labels: give the work dir of an MCL run, or --checkpoint.'
+            f'{work_dir} has no pseudo-labels: give the work dir of a run that stores some, or '
+            '--checkpoint.'
         )
     return found[-1]
 
@@ -82,7 +85,7 @@ def latest_generation(work_dir: str) -> PseudoLabelGeneration:
 @torch.no_grad()
 def generate(
     config: Config,
-    segmentor: MCLSegmentor,
+    segmentor: MultiTargetSegmentor,
     dataset: MultiDomainDataset,
     positions: Sequence[StreamPosition],
     folder: str,
@@ -112,15 +115,16 @@ def generate(
 def labelled(
     config: Config,
     args: argparse.Namespace,
-    segmentor: torch.nn.Module,
+    segmentor: DomainSegmentor,
     positions: Sequence[StreamPosition],
 ) -> Iterator[tuple[MultiDomainDataset, str]]:
     """The training set with the pseudo-labels that there are, and where these come from."""
     settings = config.train_dataloader.dataset
-    if not isinstance(segmentor, MCLSegmentor):
+    stored = any(step['type'] == LOADER for step in settings.target_pipeline)
+    in_step = any(hook.type == TEACHER for hook in config.get('custom_hooks') or [])
+    if not (stored or in_step):
         yield DATASETS.build(settings), 'This stage has no pseudo-labels'
         return
-    stored = any(step['type'] == LOADER for step in settings.target_pipeline)
     if args.work_dir is not None:
         if not stored:
             raise InputError('This config stores no pseudo-labels: give --checkpoint instead.')
@@ -135,7 +139,7 @@ def labelled(
         ]
         yield DATASETS.build(settings), 'WITHOUT PSEUDO-LABELS: give --work-dir or --checkpoint'
         return
-    segmentor.needed_parts = WARMUP_PARTS
+    segmentor.require(segmentor.labelling_parts)
     load_checkpoint(segmentor, checkpoint, map_location='cpu')
     dataset = DATASETS.build(settings)
     with tempfile.TemporaryDirectory() as folder:

@@ -96,8 +96,8 @@ class StrongAugmentation(BaseTransform):
 
     A flip, then draws from the FixMatch pool, then a cutout. Colour operations are applied in the
     order drawn; the flip and all geometric draws are composed into one affine, which warps the
-    image once. Pseudo-labels get that same affine and box (:func:`warp_pseudo_label`), so image
-    and label agree by construction.
+    image once. Pseudo-labels get that same affine and box in the step, so image and label agree by
+    construction.
 
     Adds ``strong_img`` (H, W, 3), ``strong_affine`` (2, 3) float32 from strong-view to weak-view
     pixels (continuous coordinates) and ``strong_cutout`` (4,) int64, x0, y0, x1, y1, end exclusive.

@@ -14,26 +14,34 @@ from ...pseudo_labels.grid import label_grid
 BILINEAR, NEAREST = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
 
 
-def bilinear_taps(places: np.ndarray, size: int, scaled_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """What pixels of an axis become after it is resized bilinearly with ``align_corners=True``.
+def bilinear_taps(
+    places: np.ndarray, size: int, scaled_size: int, align_corners: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of an axis from which PyTorch interpolates those of the bilinearly resized axis.
 
     Args:
         places (np.ndarray): Pixels of the scaled axis, int of any shape.
         size (int): Of the axis.
         scaled_size (int): Of the scaled axis.
+        align_corners (bool): Whether the centres of the corner pixels coincide, or their corners.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: The two pixels of the axis that each takes, (..., 2) int,
         and their weights, (..., 2) float64.
     """
-    positions = places * ((size - 1) / max(scaled_size - 1, 1))
+    if align_corners:
+        positions = places * ((size - 1) / max(scaled_size - 1, 1))
+    else:
+        positions = ((places + 0.5) * (size / scaled_size) - 0.5).clip(0, size - 1)
     lower = np.minimum(positions.astype(int), max(size - 2, 0))
     weight = positions - lower
     upper = np.minimum(lower + 1, size - 1)
     return np.stack([lower, upper], -1), np.stack([1 - weight, weight], -1)
 
 
-def crop_matrix(sizes: tuple[int, int, int], crop: slice, grid_size: int) -> np.ndarray:
+def crop_matrix(
+    sizes: tuple[int, int, int], crop: slice, grid_size: int, align_corners: bool = True
+) -> np.ndarray:
     """The linear map that takes one axis of a soft pseudo-label to the label grid of a crop.
 
     Args:
@@ -41,16 +49,18 @@ def crop_matrix(sizes: tuple[int, int, int], crop: slice, grid_size: int) -> np.
             scaled.
         crop (slice): The crop on the scaled axis.
         grid_size (int): Of the axis of the label grid.
+        align_corners (bool): See :func:`bilinear_taps`.
 
     Returns:
         np.ndarray: (grid_size, sizes[0]) float32, rows sum to 1.
     """
     features, working_size, scaled_size = sizes
     # back from the grid, where each step takes two pixels of what is before it
-    places, weights = bilinear_taps(np.arange(grid_size), crop.stop - crop.start, grid_size)
+    crop_size = crop.stop - crop.start
+    places, weights = bilinear_taps(np.arange(grid_size), crop_size, grid_size, align_corners)
     places += crop.start
     for size, target_size in ((working_size, scaled_size), (features, working_size)):
-        places, factors = bilinear_taps(places, size, target_size)
+        places, factors = bilinear_taps(places, size, target_size, align_corners)
         weights = weights[..., None] * factors
     rows = np.arange(grid_size).repeat(8)
     matrix = np.bincount(
@@ -124,14 +134,15 @@ class WeakAugmentation(BaseTransform):
     The new width is ⌊U(scale_range)·W⌋, the height ⌊width / aspect⌋. Images are resized with
     Pillow's bilinear filter, labels with Pillow's nearest. The soft pseudo-label goes from feature
     resolution to the working size, through the same geometry and to the label grid
-    (:func:`label_grid`), where pseudo-labels are selected, each step bilinear with
-    ``align_corners=True``; these are linear maps per axis, so they are multiplied together and only
-    the grid is computed.
+    (:func:`label_grid`), where pseudo-labels are selected, each step bilinear; these are linear
+    maps per axis, so they are multiplied together and only the grid is computed.
 
     Args:
         crop_size (tuple[int, int]): (width, height) of the crop in pixels.
         scale_range (tuple[float, float]): Range of the scale.
         flip_prob (float): Probability of a horizontal flip.
+        align_corners (bool): How soft pseudo-labels are resized: as the decode head that made them
+            resizes its logits.
     """
 
     def __init__(
@@ -139,10 +150,12 @@ class WeakAugmentation(BaseTransform):
         crop_size: tuple[int, int],
         scale_range: tuple[float, float] = (0.5, 1.5),
         flip_prob: float = 0.5,
+        align_corners: bool = True,
     ) -> None:
         self.crop_size = tuple(crop_size)
         self.scale_range = tuple(scale_range)
         self.flip_prob = flip_prob
+        self.align_corners = align_corners
 
     def transform(self, results: dict) -> dict:
         """Transform ``img``, and ``gt_seg_map`` and ``soft_pseudo_label`` where present.
@@ -176,8 +189,9 @@ class WeakAugmentation(BaseTransform):
         if results.get('soft_pseudo_label') is not None:
             soft = results['soft_pseudo_label']
             grid = label_grid(self.crop_size[::-1])
-            down = crop_matrix((soft.shape[1], height, scaled[1]), rows, grid[0])
-            across = crop_matrix((soft.shape[2], width, scaled[0]), columns, grid[1])
+            corners = self.align_corners
+            down = crop_matrix((soft.shape[1], height, scaled[1]), rows, grid[0], corners)
+            across = crop_matrix((soft.shape[2], width, scaled[0]), columns, grid[1], corners)
             results['soft_pseudo_label'] = down @ soft @ across[:: -1 if flip else 1].T
         results['img_shape'] = results['img'].shape[:2]
         return results

@@ -12,22 +12,19 @@ from torch import Tensor
 from ...datasets.domain import DomainDataset
 from ...datasets.multi_domain import seeded
 from ...methods.base import DomainSegmentor, segmentor_of
-from ...methods.mcl import MCLSegmentor
-from ...methods.mcl.selection import select_pseudo_label
-from ...pseudo_labels import label_grid
 from ...visualization.cells import CellPainter, cell_size
+from ...visualization.columns import Classes, Columns, Images
 from ...visualization.contact_sheet import Section, contact_sheet
+from ..runner_access import is_training
 from .data_check_hook import validation_domains
-from .refresh_hook import is_training
 
 
 @HOOKS.register_module()
 class ContactSheetHook(Hook):
     """Adds a contact sheet of each validation domain to the visualiser's backends.
 
-    Image, prediction and truth; in MCL also the pseudo-labels that the network as it is now would
-    keep of the image, with thresholds of its own. The main process draws, always the same images,
-    and nothing that trains depends on it.
+    Image, prediction, label and what the method adds (``validation_columns`` of the segmentor). The
+    main process draws, always the same images, and nothing that trains depends on it.
 
     Args:
         interval (int): Validations between sheets; the last one has a sheet in any case. 0 for
@@ -77,17 +74,25 @@ def domain_sheet(
         # the pipeline of a validation may draw
         with seeded(int(number)):
             sample = domain[int(number)]
-        image = sample['inputs'].flip(0).float() / 255
-        data_sample = sample['data_samples']
-        indices = dict(
-            prediction=predicted(segmentor, sample), truth=data_sample.gt_sem_seg.data[0]
-        )
-        if isinstance(segmentor, MCLSegmentor) and domain.domain in segmentor.targets:
-            indices['kept pseudo-labels'] = kept(segmentor, sample)
-        paint = CellPainter(palette, cell_size(image.shape[1:]))
-        cells = [paint.classes(image, index) for index in indices.values()]
-        rows.append((data_sample.sample_name, [paint.image(image), *cells]))
-    return contact_sheet([Section('', ['image', *indices], rows)], [title], classes, palette)
+        columns = validation_columns(segmentor, sample, domain.domain)
+        paint = CellPainter(palette, cell_size(sample['inputs'].shape[1:]))
+        cells = [paint.column(column)[0] for column in columns.values()]
+        rows.append((sample['data_samples'].sample_name, cells))
+    return contact_sheet([Section('', [*columns], rows)], [title], classes, palette)
+
+
+@torch.no_grad()
+def validation_columns(segmentor: DomainSegmentor, sample: dict, domain: str) -> Columns:
+    """Image, prediction, label and what the method adds, of a sample of a validation set."""
+    batch = segmentor.data_preprocessor(pseudo_collate([sample]), False)
+    images = batch['inputs']
+    label = sample['data_samples'].gt_sem_seg.data
+    return {
+        'image': Images(images),
+        'prediction': Classes(images, predicted(segmentor, sample)[None]),
+        'truth': Classes(images, label),
+        **segmentor.validation_columns(images, domain),
+    }
 
 
 @torch.no_grad()
@@ -95,21 +100,3 @@ def predicted(segmentor: DomainSegmentor, sample: dict) -> Tensor:
     """The classes that are predicted of an image, (h, w) at the size of its label."""
     (prediction,) = segmentor.val_step(pseudo_collate([sample]))
     return prediction.pred_sem_seg.data[0]
-
-
-@torch.no_grad()
-def kept(segmentor: MCLSegmentor, sample: dict) -> Tensor:
-    """The pseudo-labels that are selected of an image, (h, w) on the label grid, 255 = ignore."""
-    batch = segmentor.data_preprocessor(pseudo_collate([sample]), False)
-    inputs = batch['inputs']
-    target = segmentor.targets.index(sample['data_samples'].domain)
-    soft = segmentor.soft_pseudo_label(inputs, target)
-    (selected,) = select_pseudo_label(
-        soft,
-        segmentor.selection_quantile,
-        segmentor.entropy_floor,
-        label_grid(inputs.shape[2:]),
-        # the other processes are elsewhere
-        global_batch=False,
-    )
-    return selected

@@ -14,7 +14,7 @@ from ...datasets.domain import DomainDataset
 from ...datasets.multi_domain import MultiDomainDataset
 from ...errors import InputError
 from ...methods.base import segmentor_of
-from .refresh_hook import is_training
+from ..runner_access import is_training
 
 
 @HOOKS.register_module()
@@ -71,9 +71,8 @@ def check_classes(segmentor: nn.Module, domains: Sequence[DomainDataset]) -> Non
 def check_targets(segmentor: nn.Module, train: MultiDomainDataset) -> None:
     """Raise InputError unless a model with targets has those of the data set, in their order."""
     expected = train.metainfo['targets']
-    # a model that trains on the source alone has none
-    found = getattr(segmentor, 'targets', expected)
-    if found != expected:
+    found = getattr(segmentor, 'targets', None)
+    if found is not None and found != expected:
         raise InputError(
             f'model.targets is {found}, but train_dataloader.dataset.targets is {expected}: name '
             'the same domains in the same order.'

@@ -1,6 +1,6 @@
 """Checkpoints that a crash cannot take away, and that can be read safely."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from mmseg.registry import HOOKS
 
 # registers the file backend
 from ... import durable_files  # noqa: F401
+from ...methods.base import DomainSegmentor, segmentor_of
 
 
 @HOOKS.register_module()
@@ -30,9 +31,19 @@ class DurableCheckpointHook(CheckpointHook):
         super().__init__(**{'backend_args': dict(backend='durable'), **kwargs})
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Leave nothing in a checkpoint but tensors, numbers, strings and their containers."""
+        """Keep tensors, numbers, strings and their containers alone, and what is needed later.
+
+        This comes after the other hooks have added theirs, such as averaged weights. A checkpoint
+        without optimiser state, such as the best one, omits what only a resumed training needs.
+        """
         for key in ('meta', 'message_hub'):
             checkpoint[key] = to_plain(checkpoint[key])
+        segmentor = segmentor_of(runner)
+        if not isinstance(segmentor, DomainSegmentor):
+            return
+        checkpoint['meta']['deployed_parts'] = list(segmentor.deployed_parts)
+        if 'optimizer' not in checkpoint:
+            omit(checkpoint, segmentor.resume_parts)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Give MMEngine the history of its logs back."""
@@ -64,6 +75,15 @@ class DurableCheckpointHook(CheckpointHook):
         for path in outdated:
             if path not in kept:
                 remove(path)
+
+
+def omit(checkpoint: dict, parts: Sequence[str]) -> None:
+    """Remove tensors whose names begin with one of these parts, averaged ones included."""
+    averaged = tuple(f'module.{part}' for part in parts)
+    for key, prefixes in (('state_dict', tuple(parts)), ('ema_state_dict', averaged)):
+        tensors = checkpoint.get(key, {})
+        for name in [name for name in tensors if name.startswith(prefixes)]:
+            del tensors[name]
 
 
 def to_plain(value: Any) -> Any:

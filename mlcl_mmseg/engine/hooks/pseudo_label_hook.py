@@ -12,15 +12,15 @@ from mmengine.dist import get_dist_info, is_main_process
 from mmengine.runner import Runner, load_checkpoint
 from mmseg.registry import HOOKS
 from rich.progress import track
-from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ...datasets.domain import DomainDataset
 from ...errors import InputError, MissingFileError
-from ...methods.base import WARMUP_PARTS, segmentor_of
+from ...methods.base import MultiTargetSegmentor, segmentor_of
 from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
 from ..precision import PRECISIONS, computing_in
-from .refresh_hook import RefreshHook, is_training
+from ..runner_access import is_training
+from .refresh_hook import RefreshHook
 
 
 @HOOKS.register_module()
@@ -66,9 +66,11 @@ class PseudoLabelHook(RefreshHook):
 
         Raises:
             InputError: See :meth:`RefreshHook.before_run`, and if the loader's workers would
-                outlive a refresh.
+                outlive a refresh, or pseudo-labels would be resized in another way than logits.
         """
         super().before_run(runner)
+        if is_training(runner):
+            check_corners(segmentor_of(runner), runner.train_loop.dataloader.dataset.targets)
         if is_training(runner) and runner.train_loop.dataloader.persistent_workers:
             raise InputError(
                 'train_dataloader.persistent_workers is True, but the workers are restarted at '
@@ -77,7 +79,7 @@ class PseudoLabelHook(RefreshHook):
         self.root = Path(runner.work_dir, 'pseudo_labels')
 
     def before_train(self, runner: Runner) -> None:
-        """Generate the first pseudo-labels, or take up those in use when the run was interrupted.
+        """Generate the first pseudo-labels, or restore those in use when the run was interrupted.
 
         Raises:
             MissingFileError: If the pseudo-labels of a resumed run are damaged, and what made them
@@ -88,11 +90,11 @@ class PseudoLabelHook(RefreshHook):
             remove_generations(self.root, lambda iteration: iteration >= runner.iter)
         super().before_train(runner)
 
-    def renew(self, runner: Runner, checkpoint: str) -> None:
+    def refresh(self, runner: Runner, checkpoint: str) -> None:
         """Write a generation and use it."""
         self.use(runner, self.generate(runner, checkpoint))
 
-    def take_up(self, runner: Runner) -> None:
+    def restore(self, runner: Runner) -> None:
         """Use the generation that was in use, made again if it is damaged."""
         generation = PseudoLabelGeneration(self.root, runner.iter - runner.iter % self.interval)
         if damage := generation.find_damage():
@@ -111,7 +113,7 @@ class PseudoLabelHook(RefreshHook):
         segmentor = segmentor_of(runner)
         weights = {name: value.clone() for name, value in segmentor.state_dict().items()}
         if places:
-            segmentor.needed_parts = WARMUP_PARTS
+            segmentor.require(segmentor.labelling_parts)
             load_checkpoint(segmentor, str(places[0]), map_location='cpu')
         if not places or weights_digest(segmentor) != manifest['weights']:
             raise MissingFileError(
@@ -191,6 +193,18 @@ class PseudoLabelHook(RefreshHook):
         )
 
 
+def check_corners(segmentor: MultiTargetSegmentor, targets: Sequence[DomainDataset]) -> None:
+    """Raise InputError if the loader and the decode heads resize in different ways."""
+    for step in (step for target in targets for step in target.pipeline.transforms):
+        found = getattr(step, 'align_corners', segmentor.align_corners)
+        if found != segmentor.align_corners:
+            raise InputError(
+                f'{type(step).__name__}.align_corners of the target_pipeline is {found}, but '
+                f'model.decode_head.align_corners is {segmentor.align_corners}: make them equal, '
+                'so that pseudo-labels lie where they were predicted.'
+            )
+
+
 class TargetImages(Dataset):
     """A target's images through another pipeline than training's.
 
@@ -212,11 +226,11 @@ class TargetImages(Dataset):
         return self.domain.run_pipeline(self.pipeline, self.domain.get_data_info(index))
 
 
-def weights_digest(segmentor: nn.Module) -> str:
-    """A digest of the weights that make pseudo-labels: those of the backbone and domain heads."""
+def weights_digest(segmentor: MultiTargetSegmentor) -> str:
+    """A digest of the weights that make pseudo-labels."""
     digest = hashlib.sha256()
     for name, value in segmentor.state_dict().items():
-        if name.startswith(WARMUP_PARTS):
+        if name.startswith(segmentor.labelling_parts):
             digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 

@@ -2,18 +2,19 @@
 
 from mmengine.dist import barrier
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import BaseLoop, Runner, load_checkpoint
+from mmengine.runner import Runner, load_checkpoint
 
 from ...errors import InputError
-from ...methods.base import WARMUP_PARTS, segmentor_of
+from ...methods.base import segmentor_of
+from ..runner_access import is_resuming, is_training, starting_checkpoint
 
 
 class RefreshHook(Hook):
-    """The warm-up model labels the targets at first, the best checkpoint from each refresh on.
+    """The initial network labels the targets at first, the best checkpoint from each refresh on.
 
-    A refresh comes every ``interval`` iterations, not at the last, right after that iteration's
-    validation. The best checkpoint so far is loaded into the network, while the optimiser keeps its
-    state. A subclass says what then labels the targets: :meth:`renew` and :meth:`take_up`.
+    A refresh comes every ``interval`` iterations, except at the last, right after the validation of
+    that iteration. The best checkpoint so far is loaded into the network, while the optimiser keeps
+    its state. A subclass defines what then labels the targets: :meth:`refresh` and :meth:`restore`.
 
     Args:
         interval (int): Iterations between refreshes; a multiple of the validation interval.
@@ -25,11 +26,11 @@ class RefreshHook(Hook):
     def __init__(self, interval: int = 10000) -> None:
         self.interval = interval
 
-    def renew(self, runner: Runner, checkpoint: str) -> None:
+    def refresh(self, runner: Runner, checkpoint: str) -> None:
         """Let the network as it is now, which comes from ``checkpoint``, label the targets."""
         raise NotImplementedError
 
-    def take_up(self, runner: Runner) -> None:
+    def restore(self, runner: Runner) -> None:
         """Let the targets be labelled as they were when the run was interrupted."""
         raise NotImplementedError
 
@@ -37,8 +38,8 @@ class RefreshHook(Hook):
         """Check the schedule of a training before anything is computed.
 
         Raises:
-            InputError: If a refresh would find no validation or no best checkpoint, or MCL has no
-                warm-up to start from.
+            InputError: If a refresh would find no validation or no best checkpoint, or there is no
+                stage before whose network could label the targets.
         """
         if not is_training(runner):
             return
@@ -55,22 +56,21 @@ class RefreshHook(Hook):
                 f'{type(self).__name__} refreshes with the best checkpoint, but none is kept: set '
                 "default_hooks.checkpoint.save_best='mIoU'."
             )
-        if runner._load_from is None and not runner._resume:
+        if starting_checkpoint(runner) is None and not is_resuming(runner):
             raise InputError(
-                'MCL starts from a warm-up, but load_from is not set: name its config as '
-                "warmup='FILE.py', or pass --cfg-options load_from=CHECKPOINT."
+                f'{type(segmentor_of(runner)).__name__} starts from the stage before, but '
+                "load_from is not set: name the config of that stage as stage_before='FILE.py', or "
+                'pass --cfg-options load_from=CHECKPOINT.'
             )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Let a training start from a warm-up, and from no other setting's.
+        """Refuse to start or resume from a checkpoint of another setting.
 
         Raises:
             InputError: If the checkpoint names another source or other targets.
         """
         if not is_training(runner):
             return
-        if not runner._resume:
-            segmentor_of(runner).needed_parts = WARMUP_PARTS
         found = checkpoint.get('meta', {}).get('dataset_meta', {})
         expected = runner.train_loop.dataloader.dataset.metainfo
         for key in ('source', 'targets'):
@@ -81,15 +81,15 @@ class RefreshHook(Hook):
                 )
 
     def before_train(self, runner: Runner) -> None:
-        """Begin with the warm-up model, or go on with what was in use.
+        """Begin with the initial network, or continue with what was in use.
 
         At a refresh there is nothing to do: ResumeHook repeats the validation, and with it the
         refresh.
         """
         if runner.iter == 0:
-            self.renew(runner, runner._load_from)
+            self.refresh(runner, str(starting_checkpoint(runner)))
         elif runner.iter < runner.max_iters and not self.is_due(runner):
-            self.take_up(runner)
+            self.restore(runner)
 
     def is_due(self, runner: Runner) -> bool:
         """Whether a refresh comes after the iterations done so far."""
@@ -102,10 +102,7 @@ class RefreshHook(Hook):
         barrier()
         best = runner.message_hub.get_info('best_ckpt')
         runner.logger.info(f'Pseudo-label refresh with {best}.')
-        load_checkpoint(segmentor_of(runner), best, map_location='cpu', strict=True)
-        self.renew(runner, best)
-
-
-def is_training(runner: Runner) -> bool:
-    """Whether the runner trains; one that tests has built no training loop."""
-    return isinstance(runner._train_loop, BaseLoop)
+        segmentor = segmentor_of(runner)
+        segmentor.require(segmentor.labelling_parts)
+        load_checkpoint(segmentor, best, map_location='cpu', strict=True)
+        self.refresh(runner, best)

@@ -6,10 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from ...methods.base import segmentor_of
-
-# how every name begins
-ALL_PARTS = ('',)
+from ..runner_access import is_resuming
 
 
 @HOOKS.register_module()
@@ -24,13 +21,9 @@ class ResumeHook(Hook):
     priority = 'LOWEST'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Look for the checkpoints of before in this work dir, wherever it was then.
-
-        A checkpoint that lacks a part which only training needs will be refused.
-        """
-        if not runner._resume:
+        """Look for earlier checkpoints in this work dir, wherever it was then."""
+        if not is_resuming(runner):
             return
-        segmentor_of(runner).needed_parts = ALL_PARTS
         runtime_info = checkpoint.get('message_hub', {}).get('runtime_info', {})
         for key in ('best_ckpt', 'last_ckpt'):
             if runtime_info.get(key) is not None:

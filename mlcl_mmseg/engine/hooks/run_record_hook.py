@@ -11,7 +11,7 @@ from mmseg.registry import HOOKS
 from ...evaluation import DomainIoUMetric
 from ...methods.base import segmentor_of
 from ...pseudo_labels.store import load_soft_pseudo_label
-from ...report.records import (
+from ..run_records import (
     ENVIRONMENT,
     PSEUDO_LABELS,
     environment,
@@ -20,12 +20,12 @@ from ...report.records import (
     write_pseudo_label,
     write_validation,
 )
-from .refresh_hook import is_training
+from ..runner_access import is_training
 
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Writes what :mod:`mlcl_mmseg.report.records` describes into the folder of the log.
+    """Writes what :mod:`mlcl_mmseg.engine.run_records` describes into the folder of the log.
 
     No label of a target's training image is opened, and nothing of the training is changed.
 
@@ -75,10 +75,10 @@ class RunRecordHook(Hook):
         for target in dataset.targets:
             for number in evenly_spaced(range(len(target)), self.num_images):
                 name = target.get_data_info(number)['sample_name']
-                soft = load_soft_pseudo_label(generation.path(target.domain, name))
+                stored = load_soft_pseudo_label(generation.path(target.domain, name))
+                soft = torch.from_numpy(stored)[None]
+                # the thresholds are the image's own
+                kept = segmentor.hard_pseudo_label(soft, soft.shape[2:])
                 write_pseudo_label(
-                    folder / target.domain / f'{name}.png',
-                    torch.from_numpy(soft),
-                    segmentor.selection_quantile,
-                    segmentor.entropy_floor,
+                    folder / target.domain / f'{name}.png', soft[0].argmax(0), kept[0]
                 )

@@ -7,6 +7,7 @@ from torch import Tensor
 from ...errors import InputError
 from ...methods.base import segmentor_of
 from ...pseudo_labels.teacher import Teacher
+from ..runner_access import is_resuming, starting_checkpoint
 from .refresh_hook import RefreshHook
 
 # where checkpoints for resuming hold its tensors
@@ -17,7 +18,7 @@ KEY = 'teacher'
 class TeacherHook(RefreshHook):
     """Instead of :class:`PseudoLabelHook`: the targets' weak views are labelled in each step.
 
-    The teacher is a frozen copy of the warm-up model, and from each refresh on of the best
+    The teacher is a frozen copy of the initial network, and from each refresh on of the best
     checkpoint. It sees crops where stored pseudo-labels were made from whole images, and costs one
     forward pass of each target a step. The target pipeline has no ``LoadSoftPseudoLabel``.
 
@@ -27,7 +28,7 @@ class TeacherHook(RefreshHook):
         interval (int): Iterations between refreshes; a multiple of the validation interval.
     """
 
-    def renew(self, runner: Runner, checkpoint: str) -> None:
+    def refresh(self, runner: Runner, checkpoint: str) -> None:
         """Copy the network as it is now."""
         self.saved: dict[str, Tensor] | None = None
         segmentor = segmentor_of(runner)
@@ -38,9 +39,9 @@ class TeacherHook(RefreshHook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Also keep the teacher of a run that goes on."""
         super().after_load_checkpoint(runner, checkpoint)
-        self.saved = checkpoint.get(KEY) if runner._resume else None
+        self.saved = checkpoint.get(KEY) if is_resuming(runner) else None
 
-    def take_up(self, runner: Runner) -> None:
+    def restore(self, runner: Runner) -> None:
         """Restore the teacher from the checkpoint that is resumed.
 
         Raises:
@@ -52,7 +53,7 @@ class TeacherHook(RefreshHook):
                 'The checkpoint has no teacher, so this run cannot be resumed from it: resume '
                 'from iter_*.pth, not from best_*.pth.'
             )
-        self.renew(runner, runner._load_from)
+        self.refresh(runner, str(starting_checkpoint(runner)))
         segmentor_of(runner).teacher.network.load_state_dict(saved)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -8,23 +8,19 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from ...errors import InputError
 from ...global_batch import mean_figures
-from ...models.train_step import EarlyAnswer
+from ...models.train_step import AsyncBool
 from ..base import segmentor_of
 from .losses import SOURCE, TARGET, gan_loss
-from .segmentor import DISCRIMINATORS
 
 
 @HOOKS.register_module()
 class DiscriminatorHook(Hook):
     """Trains the discriminators after each step of the network, on the maps it left (method.md §3).
 
-    They live in the segmentor, frozen but in this turn; their optimiser is
+    They are part of the segmentor and frozen except in this turn; their optimiser is
     ``optim_wrapper['discriminators']``. Logs ``warmup/loss_discriminator/<domain>`` and
-    ``warmup/discriminator_accuracy/<domain>`` (share of places judged right, from 0 to 1). They are
-    left out of checkpoints without optimiser state, such as the best one: nothing deployed or
-    trained later needs them.
+    ``warmup/discriminator_accuracy/<domain>`` (share of places judged right, from 0 to 1).
     """
 
     # before the step's figures are taken
@@ -60,7 +56,7 @@ class DiscriminatorHook(Hook):
             )
         figures = mean_figures(figures)
         total = sum(losses)
-        is_finite = EarlyAnswer(torch.isfinite(torch.stack([*figures.values()]).sum()))
+        is_finite = AsyncBool(torch.isfinite(torch.stack([*figures.values()]).sum()))
         optim_wrapper.backward(optim_wrapper.scale_loss(total))
         # a step is skipped as a whole
         if self.segmentor.step_is_finite and is_finite:
@@ -69,26 +65,6 @@ class DiscriminatorHook(Hook):
         self.bank.requires_grad_(False)
         self.segmentor.self_information_maps = None
         outputs.update(figures)
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to resume from a checkpoint without discriminators.
-
-        Raises:
-            InputError: If the run is to be resumed from such a checkpoint.
-        """
-        held = any(name.startswith(DISCRIMINATORS) for name in checkpoint['state_dict'])
-        if runner._resume and not held:
-            raise InputError(
-                'The checkpoint has no discriminators, so the warm-up cannot be resumed from it: '
-                'resume from iter_*.pth, not from best_*.pth.'
-            )
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Leave the discriminators out of what is not for resuming."""
-        if 'optimizer' not in checkpoint:
-            state_dict = checkpoint['state_dict']
-            for name in [name for name in state_dict if name.startswith(DISCRIMINATORS)]:
-                del state_dict[name]
 
 
 @torch.no_grad()

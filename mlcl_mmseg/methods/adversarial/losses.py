@@ -20,17 +20,18 @@ GAN_LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float]] = dict(
 )
 
 
-def self_information(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def self_information(logits: Tensor, size: tuple[int, int], align_corners: bool = True) -> Tensor:
     """The weighted self-information map −p·log2(p) / log2(C) of upsampled logits.
 
     Args:
         logits (Tensor): (B, C, h, w).
         size (tuple[int, int]): (H, W) of the map.
+        align_corners (bool): See :func:`resize_logits`.
 
     Returns:
         Tensor: (B, C, H, W), 0 or more, at least float32.
     """
-    probability = resize_logits(logits, size).softmax(dim=1)
+    probability = resize_logits(logits, size, align_corners).softmax(dim=1)
     return -probability * torch.log2(probability + 1e-30) / math.log2(logits.shape[1])
 
 

@@ -4,20 +4,18 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from mmengine.optim import OptimWrapperDict
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...errors import InputError
-from ...models.decode_heads import DeepLabV2Head, joint_logits
+from ...models.decode_heads import head_logits
 from ...models.losses import source_cross_entropy
-from ..base import WARMUP_PARTS, MultiTargetSegmentor
+from ..base import MultiTargetSegmentor
 from .discriminator import DiscriminatorBank
 from .losses import GAN_LOSSES, SOURCE, gan_loss, self_information
 
 OWN_HEAD, LAST_HEAD = 'own_head', 'last_head'
-# how the names of the discriminators' tensors begin
-DISCRIMINATORS = 'discriminators.'
 
 
 @MODELS.register_module()
@@ -44,8 +42,11 @@ class AdversarialWarmup(MultiTargetSegmentor):
         InputError: If ``gan`` or ``evaluate_with`` is unknown.
     """
 
-    needed_parts = WARMUP_PARTS
-    training_parts = (DISCRIMINATORS,)
+    stage_name = 'warmup'
+    deployed_parts = MultiTargetSegmentor.labelling_parts
+    training_parts = ('discriminators.',)
+    resume_parts = ('discriminators.',)
+    separate_optimisers = ('discriminators',)
 
     def __init__(
         self,
@@ -74,14 +75,16 @@ class AdversarialWarmup(MultiTargetSegmentor):
         self.discriminators.requires_grad_(False)
         self.self_information_maps: tuple[list[Tensor], list[Tensor]] | None = None
 
-    def _check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
-        if any(name.startswith('ensemble_head.') for name in state_dict):
-            # it has all that is needed, and another head than the one that is deployed
+    def check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
+        """Also refuse a checkpoint of a later stage, whose deployed head is another one."""
+        heads = {name.split('.')[0] for name in state_dict}
+        if {'decode_head', 'domain_heads'} <= heads:
             raise InputError(
-                'The checkpoint is one of MCL, but the model is its warm-up: give the config of '
-                'MCL, or the checkpoint of a warm-up.'
+                'The checkpoint has a decode head beside its domain heads, but AdversarialWarmup '
+                'has domain heads alone: give the config that the checkpoint was trained with, or '
+                'a checkpoint of this warm-up.'
             )
-        super()._check_checkpoint(state_dict)
+        super().check_checkpoint(state_dict)
 
     def _init_decode_head(self, decode_head: dict) -> None:
         self._init_domain_heads(decode_head)
@@ -90,13 +93,9 @@ class AdversarialWarmup(MultiTargetSegmentor):
         self.out_channels = self.decode_head.out_channels
 
     @property
-    def decode_head(self) -> DeepLabV2Head:
+    def decode_head(self) -> BaseDecodeHead:
         """The last target's head, with which the authors evaluate."""
         return self.domain_heads[-1]
-
-    def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
-        """The network's turn of the step."""
-        return super().train_step(data, optim_wrapper['network'])
 
     def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
         """The network's losses; detached maps are kept for the discriminators' turn.
@@ -114,14 +113,15 @@ class AdversarialWarmup(MultiTargetSegmentor):
         images = [source['img'], *(target['img'] for target in inputs['targets'])]
         features, *target_features = self.extract_passes(images)
         source_maps, target_maps = [], []
-        for domain, logits in zip(self.targets, joint_logits(self.domain_heads, features[-1])):
+        for domain, logits in zip(self.targets, head_logits(self.domain_heads, features)):
             losses[f'warmup/loss_source/{domain}'] = source_cross_entropy(
-                logits, source['label'], self.global_batch
+                logits, source['label'], self.global_batch, self.align_corners
             )
-            source_maps.append(self_information(logits.detach(), size))
+            source_maps.append(self_information(logits.detach(), size, self.align_corners))
 
         for index, domain in enumerate(self.targets):
-            target_map = self_information(self.domain_heads[index](target_features[index]), size)
+            (logits,) = head_logits([self.domain_heads[index]], target_features[index])
+            target_map = self_information(logits, size, self.align_corners)
             fooled = gan_loss(self.discriminators[index](target_map), SOURCE, self.gan)
             losses[f'warmup/loss_adversarial/{domain}'] = self.adversarial_weight * fooled
             target_maps.append(target_map.detach())
@@ -145,7 +145,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
             start += len(metas)
         return torch.cat(logits)
 
-    def _head_of(self, meta: dict) -> DeepLabV2Head:
+    def _head_of(self, meta: dict) -> BaseDecodeHead:
         domain = meta.get('domain')
         if self.evaluate_with == LAST_HEAD or domain is None:
             return self.decode_head

@@ -1,16 +1,18 @@
 """Stage two: multi-level self-training with hierarchical distillation (method.md §4)."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch import Tensor
+from torch.profiler import record_function
 
 from ...errors import InputError
 from ...labels import IGNORE_INDEX
-from ...models.decode_heads import DeepLabV2Head, HeadPart, branch_maps
+from ...models.decode_heads import concatenated_logits, head_logits, widened
 from ...models.losses import (
     full_precision,
     pixel_cross_entropy,
@@ -18,10 +20,11 @@ from ...models.losses import (
     source_cross_entropy,
 )
 from ...pseudo_labels import label_grid
-from ...pseudo_labels.teacher import Teacher
-from ..base import MultiTargetSegmentor
+from ...visualization.columns import Classes, Columns, Images, Shares
+from ..base import MultiTargetSegmentor, PublishedFigures
 from .geometry import warp_pseudo_label
 from .losses import agreement_weight, distillation, masked_mean
+from .released.published import published_figures
 from .selection import select_pseudo_label
 
 TOGETHER, PER_TARGET = 'together', 'per_target'
@@ -54,6 +57,8 @@ class MCLSegmentor(MultiTargetSegmentor):
         **kwargs: Those of :class:`MultiTargetSegmentor`.
     """
 
+    stage_name = 'mcl'
+    starting_parts = MultiTargetSegmentor.labelling_parts
     training_parts = ('domain_heads.', 'ensemble_head.')
 
     def __init__(
@@ -84,13 +89,10 @@ class MCLSegmentor(MultiTargetSegmentor):
         self.cross_sample_mask = cross_sample_mask
         self.own_features_first = own_features_first
         self.backward = backward
-        # where TeacherHook sets one
-        self.teacher: Teacher | None = None
 
     def _init_decode_head(self, decode_head: dict) -> None:
         super()._init_decode_head(decode_head)
-        in_channels = self.num_targets * decode_head['in_channels']
-        self.ensemble_head = MODELS.build({**decode_head, 'in_channels': in_channels})
+        self.ensemble_head = MODELS.build(widened(decode_head, self.num_targets))
 
     @property
     def turns(self) -> Sequence[str | None]:
@@ -137,9 +139,12 @@ class MCLSegmentor(MultiTargetSegmentor):
             [*self.source_styles(source, targets), image]
         )
         heads = [[head] for head in self.domain_heads]
-        styled, ensemble = self.logits_with_ensemble(heads, features)
-        logits = [*itertools.chain(*styled), self.decode_head(agnostic_features), ensemble]
-        return [source_cross_entropy(each, label, self.global_batch) for each in logits]
+        styled, ensemble = concatenated_logits(heads, self.ensemble_head, features)
+        agnostic = head_logits([self.decode_head], agnostic_features)
+        return [
+            source_cross_entropy(logits, label, self.global_batch, self.align_corners)
+            for logits in (*itertools.chain(*styled), *agnostic, ensemble)
+        ]
 
     def target_losses(self, index: int, targets: Sequence[dict]) -> dict[str, Tensor]:
         """The terms of one target.
@@ -163,13 +168,14 @@ class MCLSegmentor(MultiTargetSegmentor):
         heads = [[self.domain_heads[j]] for j in others]
         own_heads = [self.domain_heads[index], self.decode_head]
         order = [index, *others]
-        ((individual, agnostic), *of_others), ensemble = self.logits_with_ensemble(
-            [own_heads, *heads], features, None if self.own_features_first else order
+        places = None if self.own_features_first else order
+        ((individual, agnostic), *of_others), ensemble = concatenated_logits(
+            [own_heads, *heads], self.ensemble_head, features, places
         )
-        individual, agnostic, ensemble = (
-            resize_logits(each, size) for each in (individual, agnostic, ensemble)
+        individual, agnostic, ensemble, *collaborative = (
+            resize_logits(logits, size, self.align_corners)
+            for logits in (individual, agnostic, ensemble, *itertools.chain(*of_others))
         )
-        collaborative = [resize_logits(each, size) for (each,) in of_others]
 
         weight = agreement_weight(individual, collaborative, self.gamma)
 
@@ -192,16 +198,18 @@ class MCLSegmentor(MultiTargetSegmentor):
 
     def source_styles(self, source: dict, targets: Sequence[dict]) -> list[Tensor]:
         """The source's images in the colours of each target, N times (B, 3, H, W)."""
-        return [self.style_transfer(source['img'], target['img']) for target in targets]
+        with record_function('style'):
+            return [self.style_transfer(source['img'], target['img']) for target in targets]
 
     def target_styles(self, index: int, targets: Sequence[dict]) -> dict[int, Tensor]:
         """The strong views of a target in the colours of each other one, by its number."""
         strong = targets[index]['strong_img']
-        return {
-            j: self.style_transfer(strong, target['strong_img'])
-            for j, target in enumerate(targets)
-            if j != index
-        }
+        with record_function('style'):
+            return {
+                j: self.style_transfer(strong, target['strong_img'])
+                for j, target in enumerate(targets)
+                if j != index
+            }
 
     @torch.no_grad()
     def soft_view(self, index: int, target: dict) -> Tensor:
@@ -220,7 +228,8 @@ class MCLSegmentor(MultiTargetSegmentor):
                     'There are no soft pseudo-labels: put LoadSoftPseudoLabel into '
                     'train_dataloader.dataset.target_pipeline, or TeacherHook into custom_hooks.'
                 )
-            soft = resize_logits(self.teacher(target['img'], index), target['img'].shape[2:])
+            soft = self.teacher(target['img'], index)
+            soft = resize_logits(soft, target['img'].shape[2:], self.align_corners)
         return full_precision(soft)
 
     @torch.no_grad()
@@ -230,42 +239,68 @@ class MCLSegmentor(MultiTargetSegmentor):
         Returns:
             Tensor: (B, h/4, w/4) int64, 255 = ignore.
         """
-        selected = select_pseudo_label(
-            self.soft_view(index, target),
-            self.selection_quantile,
-            self.entropy_floor,
-            label_grid(target['strong_img'].shape[2:]),
-            self.global_batch,
-        )
+        size = label_grid(target['strong_img'].shape[2:])
+        selected = self.hard_pseudo_label(self.soft_view(index, target), size, self.global_batch)
         return warp_pseudo_label(selected, target['strong_affine'], target['strong_cutout'])
 
-    def logits_with_ensemble(
-        self,
-        heads: Sequence[Sequence[DeepLabV2Head]],
-        features: Sequence[Sequence[Tensor]],
-        places: Sequence[int] | None = None,
-    ) -> tuple[list[list[Tensor]], Tensor]:
-        """What heads make of a feature map each, and the ensemble head of all N together.
+    @torch.no_grad()
+    def hard_pseudo_label(
+        self, soft: Tensor, size: Sequence[int], global_batch: bool = False
+    ) -> Tensor:
+        """The pixels whose entropy is below their class's threshold, see the base class."""
+        return select_pseudo_label(
+            soft,
+            self.selection_quantile,
+            self.entropy_floor,
+            size,
+            global_batch,
+            self.align_corners,
+        )
 
-        The ensemble head takes their concatenation along the channels. Its branches are linear in
-        it, so each map's part of them is computed with the other heads of that map, and added up.
+    def source_columns(self, inputs: dict) -> Columns:
+        """Also the source in the colours of each target."""
+        columns = super().source_columns(inputs)
+        styles = self.source_styles(inputs['source'], inputs['targets'])
+        for name, styled in zip(self.targets, styles):
+            columns[f'in the colours of {name}'] = Images(styled)
+        return columns
 
-        Args:
-            heads (Sequence[Sequence[DeepLabV2Head]]): Of each feature map those that see it alone.
-            features (Sequence[Sequence[Tensor]]): N times what the backbone returns.
-            places (Sequence[int], optional): Of each map in the ensemble head's input; by default
-                in the order given.
+    def target_columns(self, inputs: dict, index: int) -> Columns:
+        """Both views, the pseudo-labels where there are any, the colours of the other targets."""
+        target = inputs['targets'][index]
+        strong = target['strong_img']
+        columns = super().target_columns(inputs, index)
+        is_labelled = 'soft_pseudo_label' in target or self.teacher is not None
+        if is_labelled:
+            share, likeliest = self.soft_view(index, target).max(dim=1)
+            columns['soft pseudo-label: likeliest class'] = Classes(target['img'], likeliest)
+            columns['soft pseudo-label: its probability'] = Shares(share)
+        columns['strong view'] = Images(strong)
+        if is_labelled:
+            selected = self.pseudo_label(index, target)
+            columns['selected pseudo-label'] = Classes(strong, selected)
+        for j, styled in self.target_styles(index, inputs['targets']).items():
+            columns[f'in the colours of {self.targets[j]}'] = Images(styled)
+        return columns
 
-        Returns:
-            tuple[list[list[Tensor]], Tensor]: Logits (B, C, h, w) of ``heads``, and the ensemble's.
-        """
-        channels = self.decode_head.in_channels
-        logits, ensemble_maps = [], []
-        for place, own, levels in zip(places or itertools.count(), heads, features):
-            seen = slice(place * channels, (place + 1) * channels)
-            parts = [*map(HeadPart, own), HeadPart(self.ensemble_head, seen)]
-            *maps, ensemble_part = branch_maps(parts, levels[-1])
-            logits.append([head.logits(each) for head, each in zip(own, maps)])
-            ensemble_maps.append(ensemble_part)
-        summed = [sum(branch) for branch in zip(*ensemble_maps)]
-        return logits, self.ensemble_head.logits(summed)
+    def validation_columns(self, images: Tensor, domain: str) -> Columns:
+        """The pseudo-labels that the network would keep now, by thresholds of each image."""
+        if domain not in self.targets:
+            return {}
+        soft = self.soft_pseudo_label(images, self.targets.index(domain))
+        size = label_grid(images.shape[2:])
+        kept = torch.cat([self.hard_pseudo_label(each, size) for each in soft.split(1)])
+        return {'kept pseudo-labels': Classes(images, kept)}
+
+    @classmethod
+    def published_figures(cls, config: Config) -> PublishedFigures | None:
+        """The figures of the paper's setting that a config trains."""
+        return published_figures(config)
+
+    def measured_operations(self, inputs: dict) -> dict[str, Callable[[], Any]]:
+        """Style transfer of the source to a target, and the selection of pseudo-labels."""
+        source, target = inputs['source'], inputs['targets'][0]
+        return dict(
+            style=lambda: self.style_transfer(source['img'], target['img']),
+            select=lambda: self.pseudo_label(0, target),
+        )

@@ -63,6 +63,7 @@ def select_pseudo_label(
     entropy_floor: float = 0.25,
     size: Sequence[int] | None = None,
     global_batch: bool = False,
+    align_corners: bool = True,
 ) -> Tensor:
     """Keep each class's certain pixels as hard pseudo-labels on the label grid.
 
@@ -75,13 +76,14 @@ def select_pseudo_label(
         size (Sequence[int], optional): (h, w) of the label grid; by default that of a crop of
             the size of ``soft``.
         global_batch (bool): Whether τ_c is that of the pixels of all processes.
+        align_corners (bool): How ``soft`` is resized to the grid.
 
     Returns:
         Tensor: (B, h, w) int64 class indices, 255 = ignore.
     """
     size = label_grid(soft.shape[2:]) if size is None else tuple(size)
     if soft.shape[2:] != size:
-        soft = F.interpolate(soft, size=size, mode='bilinear', align_corners=True)
+        soft = F.interpolate(soft, size=size, mode='bilinear', align_corners=align_corners)
     # faster than argmax
     entropy, hard = normalised_entropy(soft), soft.max(dim=1).indices
     every = (gather_shares(entropy), gather_shares(hard)) if global_batch else (entropy, hard)

@@ -42,3 +42,13 @@ class DeepLabV2ResNet(PretrainedBackbone, ResNet):
             **kwargs,
         )
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=True)
+
+    def released_updates(self, name: str) -> int:
+        """How often the released optimisers update a parameter in a step (method.md §6-Q9).
+
+        They list it once for each module that encloses it.
+
+        Args:
+            name (str): Its name in this backbone.
+        """
+        return name.count('.')

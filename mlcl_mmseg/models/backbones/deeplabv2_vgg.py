@@ -47,6 +47,10 @@ class DeepLabV2VGG(PretrainedBackbone, VGG):
         """(B, 3, H, W) to one map (B, 1024, ⌊H/8⌋, ⌊W/8⌋)."""
         return (self.features(x),)
 
+    def released_updates(self, name: str) -> int:
+        """How often the released optimisers update a parameter in a step (method.md §6-Q9)."""
+        return 1
+
     def rename_pretrained(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tensors of torchvision's VGG, of which those behind pool4 move forward by one."""
         renamed = {}

@@ -26,3 +26,21 @@ class MixTransformer(PretrainedBackbone, MixVisionTransformer):
         for name, module in self.named_modules():
             if isinstance(module, nn.LayerNorm) and name.endswith(('.0.norm', 'attn.norm')):
                 module.eps = 1e-5
+
+    def released_updates(self, name: str) -> int:
+        """How often the released optimisers update a parameter in a step (method.md §6-Q9).
+
+        They list it once for each module that encloses it in the released encoder, where attention
+        and feed-forward hold their layers directly.
+
+        Args:
+            name (str): Its name in this backbone, ``layers.<stage>.<part>...``.
+        """
+        patch_embedding, _, norm = '0', '1', '2'
+        part = name.split('.')[2]
+        if part in (patch_embedding, norm):
+            return 3 if part == patch_embedding else 2
+        if '.ffn.layers.1.' in name:
+            # the depthwise convolution has a module of its own
+            return 6
+        return 5 if '.attn.' in name or '.ffn.' in name else 4

@@ -88,8 +88,11 @@ class DeepLabV2Head(BaseDecodeHead):
             init_cfg=init_cfg,
             **kwargs,
         )
+        self.dilations = tuple(dilations)
         self.window_share = window_share
-        branch = dict(in_channels=in_channels, out_channels=channels, bias=True, norm_cfg=norm_cfg)
+        branch = dict(
+            in_channels=self.in_channels, out_channels=channels, bias=True, norm_cfg=norm_cfg
+        )
         self.branches = nn.ModuleList([ConvModule(kernel_size=1, **branch)])
         for dilation in dilations:
             self.branches.append(
@@ -194,9 +197,3 @@ def branch_maps(parts: Sequence[HeadPart], features: Tensor) -> list[list[Tensor
         weight, dilation = weight_of(branch).to(kind), first.convolution(branch).dilation[0]
         joint.append(dilated_convolution(features, weight, dilation, first.window_share))
     return [list(maps) for maps in zip(*(each.split(widths, dim=1) for each in joint))]
-
-
-def joint_logits(heads: Sequence[DeepLabV2Head], features: Tensor) -> list[Tensor]:
-    """What each of several heads makes of (B, C, h, w) features, (B, classes, h, w)."""
-    maps = branch_maps([HeadPart(head) for head in heads], features)
-    return [head.logits(each) for head, each in zip(heads, maps)]

@@ -11,18 +11,19 @@ from ...labels import IGNORE_INDEX
 from .precision import full_precision
 
 
-def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize bilinearly with aligned corners, in full precision.
+def resize_logits(logits: Tensor, size: Sequence[int], align_corners: bool = True) -> Tensor:
+    """Resize bilinearly, in full precision.
 
     Args:
         logits (Tensor): (B, C, h, w).
         size (Sequence[int]): (H, W).
+        align_corners (bool): As the head that made them; True in MCL (method.md §1).
 
     Returns:
         Tensor: (B, C, H, W), at least float32.
     """
     logits = full_precision(logits)
-    return F.interpolate(logits, size=tuple(size), mode='bilinear', align_corners=True)
+    return F.interpolate(logits, size=tuple(size), mode='bilinear', align_corners=align_corners)
 
 
 def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
@@ -40,18 +41,21 @@ def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     )
 
 
-def source_cross_entropy(logits: Tensor, label: Tensor, global_batch: bool = False) -> Tensor:
+def source_cross_entropy(
+    logits: Tensor, label: Tensor, global_batch: bool = False, align_corners: bool = True
+) -> Tensor:
     """Mean cross-entropy over the pixels that are not ignored; 0 if all are.
 
     Args:
-        logits (Tensor): (B, C, h, w), resized to the label bilinearly with aligned corners.
+        logits (Tensor): (B, C, h, w), resized bilinearly to the label.
         label (Tensor): (B, H, W) int64 class indices, 255 = ignore.
         global_batch (bool): Whether the mean is that over the shares of all processes.
+        align_corners (bool): See :func:`resize_logits`.
 
     Returns:
         Tensor: A scalar.
     """
-    logits = resize_logits(logits, label.shape[1:])
+    logits = resize_logits(logits, label.shape[1:], align_corners)
     count = (label != IGNORE_INDEX).sum()
     loss = pixel_cross_entropy(logits, label).sum()
     return divide_by_count(loss, count, global_batch)

@@ -65,21 +65,3 @@ def released_backbone_names(name: str, backbone: str) -> list[str]:
 def with_next_numbers(name: str, found: re.Match[str]) -> str:
     """A name with the numbers that were found, plus 1: stages count from 1 there."""
     return name.format(*(int(digit) + 1 for digit in found.groups()))
-
-
-def updates_a_step(name: str, backbone: str) -> int:
-    """How often the released optimisers update a backbone's parameter in a step (method.md §6-Q9).
-
-    They list it once per module that encloses it, which its released name tells. VGG's are listed
-    once.
-
-    Args:
-        name (str): Its name here, beginning with 'backbone.'.
-        backbone (str): Class of the backbone.
-
-    Returns:
-        int: 1 and more.
-    """
-    if backbone == 'DeepLabV2VGG':
-        return 1
-    return released_backbone_names(name, backbone)[0].count('.')

@@ -9,7 +9,10 @@ import numpy as np
 from mmengine.config import Config
 
 from ....errors import InputError
+from ...base import PublishedFigures
 
+# of each stage of theirs
+ITERATIONS = 60000
 BACKBONES = dict(DeepLabV2ResNet='resnet101', DeepLabV2VGG='vgg16', MixTransformer='mit_b5')
 # settings of a backbone that leave its shape as it is
 SAME_NETWORK = ('type', 'init_cfg', 'norm_cfg', 'norm_eval', 'drop_path_rate')
@@ -79,6 +82,23 @@ def setting_of(config: Config) -> str:
         f'{wanted["classes"]} classes, {wanted["backbone"]}, evaluated at '
         f'{evaluated_size(config)}: choose one of {", ".join(published_results())} with '
         '--setting to compare all the same.'
+    )
+
+
+def published_figures(config: Config) -> PublishedFigures | None:
+    """The authors' figures of the setting that a config trains; None if there are none."""
+    try:
+        setting = setting_of(config)
+    except InputError:
+        return None
+    found = published_results()[setting]
+    has_curve = setting in read('curves')
+    return PublishedFigures(
+        setting,
+        ITERATIONS,
+        found['mean_mIoU'],
+        found['per_domain'],
+        published_curve(setting) if has_curve else {},
     )
 
 

@@ -2,7 +2,7 @@
 
 ``environment.json``; ``validations/iter_<k>.json``: pixel counts, and the mIoU of each image;
 ``pseudo_labels/iter_<k>/<domain>/<sample name>.png``: some hard pseudo-labels of a generation, as
-greyscale of class indices, opaque where :func:`select_pseudo_label` keeps a pixel.
+greyscale of class indices, opaque where the method trusts a pixel.
 """
 
 import json
@@ -22,7 +22,6 @@ from PIL import Image
 from torch import Tensor
 
 from ..durable_files import write_durably
-from ..methods.mcl.selection import select_pseudo_label
 
 ENVIRONMENT = 'environment.json'
 VALIDATIONS = 'validations'
@@ -105,17 +104,14 @@ def write_validation(
     write_json(folder / VALIDATIONS / f'iter_{iteration}.json', content)
 
 
-def write_pseudo_label(path: Path, soft: Tensor, quantile: float, entropy_floor: float) -> None:
-    """Keep an image's hard pseudo-label, and which of its pixels are kept.
+def write_pseudo_label(path: Path, hard: Tensor, selected: Tensor) -> None:
+    """Keep an image's hard pseudo-label, and which of its pixels the method trusts.
 
     Args:
         path (Path): The PNG.
-        soft (Tensor): (C, h, w) class probabilities.
-        quantile (float): See :func:`select_pseudo_label`; the thresholds are the image's own.
-        entropy_floor (float): Likewise.
+        hard (Tensor): (h, w) int64, the likeliest class of each pixel.
+        selected (Tensor): (h, w) int64, the same where the method trusts it, 255 elsewhere.
     """
-    hard = soft.argmax(0)
-    selected = select_pseudo_label(soft[None], quantile, entropy_floor, soft.shape[1:])[0]
     layers = torch.stack([hard, 255 * (selected == hard)], dim=-1)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(layers.byte().numpy()).save(path)
