@@ -216,6 +216,12 @@ def test_a_stale_copy_is_refused(tmp_path, out, alter, message):
         images_of(out)
 
 
+def test_originals_on_a_disk_that_is_not_mounted(tmp_path, out):
+    shutil.rmtree(tmp_path / 'cityscapes')
+    (tmp_path / 'cityscapes').mkdir()
+    assert len(images_of(out)) == 3
+
+
 def test_what_was_not_prepared(out):
     with pytest.raises(MissingFileError, match="has no images of the split 'test' of Citysc.* run"):
         images_of(out, split='test')
@@ -227,11 +233,12 @@ def flip(path):
     path.write_bytes(path.read_bytes()[:-5] + b'\0\1\2\3\4')
 
 
-def test_a_cut_copy_is_named_in_training(out):
-    path = out / f'{IMAGE}.bmp'
+@pytest.mark.parametrize('name', ['images', 'labels'])
+def test_a_cut_copy_is_named_in_training(out, name):
+    path = out / f'gta5/{name}/00002.png.bmp'
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match=f'{path.name} cannot be read .*: run python'):
-        list(images_of(out))
+        list(build_domain('gta5', out / 'gta5', 'source'))
 
 
 @pytest.mark.parametrize('damage', [flip, change, os.remove])
