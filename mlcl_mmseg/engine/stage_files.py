@@ -1,6 +1,7 @@
 """What a stage leaves in its work dir: checkpoints, and the markers of its start and its end."""
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
+from mmseg.registry import MODELS
 
 from ..durable_files import write_durably
 from ..errors import InputError, MissingFileError
@@ -20,9 +22,39 @@ STARTED, COMPLETE = 'started.json', 'complete.json'
 POINTER = 'last_checkpoint'
 
 
+def stage_name(config: Config) -> str:
+    """The name of the folder of a stage that comes before another one.
+
+    It is ``stage_name`` of the model's class or, without one, the class name in snake case.
+    """
+    model_type = config.model.type
+    model_class = MODELS.get(model_type) if isinstance(model_type, str) else model_type
+    class_name = str(model_type) if model_class is None else model_class.__name__
+    snake_case = re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', class_name).lower()
+    return getattr(model_class, 'stage_name', '') or snake_case
+
+
 def latest_checkpoint(config: Config) -> str | None:
     """The latest checkpoint of a stage; None without one."""
     return next(iter(checkpoints(config)), None)
+
+
+def keeps_best(config: Config) -> bool:
+    """Whether a stage is to keep the checkpoint with the best validation."""
+    return bool((config.get('default_hooks', {}).get('checkpoint') or {}).get('save_best'))
+
+
+def check_best(config: Config, checkpoint: str | None) -> None:
+    """Refuse a stage that has ended without the best checkpoint that it should have kept.
+
+    Raises:
+        InputError: If there is no checkpoint, but the config asks for the best one.
+    """
+    if checkpoint is None and keeps_best(config):
+        raise InputError(
+            f'{config.work_dir} ends without a best checkpoint: validate it, and let '
+            "default_hooks.checkpoint.save_best name one figure, such as 'mIoU'."
+        )
 
 
 def latest_whole_checkpoint(config: Config) -> str:
@@ -41,6 +73,13 @@ def latest_whole_checkpoint(config: Config) -> str:
     raise InputError(
         f'No checkpoint in {config.work_dir} can be read: leave out --resume to start anew.'
     )
+
+
+def resume_from_latest(config: Config) -> None:
+    """Let a stage go on from its latest checkpoint; ImageNet weights are not needed then."""
+    config.resume = True
+    config.load_from = latest_whole_checkpoint(config)
+    config.model.backbone.init_cfg = None
 
 
 def checkpoints(config: Config) -> list[str]:

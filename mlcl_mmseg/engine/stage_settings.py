@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmseg.registry import DATASETS
 
+from ..datasets.config_domains import config_domains
 from ..datasets.domain import DomainDataset
 from ..errors import InputError
 from ..models.backbones.pretrained import describe_pretrained
@@ -77,27 +78,27 @@ def decisive_settings(config: Config, is_first: bool = True) -> dict[str, Any]:
 
 def domains_of(config: Config) -> Iterator[tuple[str, DomainDataset]]:
     """The domains that a stage trains and validates on, by role and name."""
-    train = (config.get('train_dataloader') or {}).get('dataset', {})
-    validation = (config.get('val_dataloader') or {}).get('dataset', {})
-    for role, domains in (
-        ('source', [train.get('source')]),
-        ('target', train.get('targets') or []),
-        ('validation', validation.get('domains') or []),
-    ):
-        for domain in filter(None, domains):
-            # serialising is for loaders with workers
-            options = dict(role=role, pipeline=[], serialize_data=False)
-            dataset = DATASETS.build({**domain, **options})
-            yield f'{role} {dataset.domain}', dataset
+    for domain in config_domains(config, ('train_dataloader', 'val_dataloader')):
+        # a data set that is validated alone may be of any type
+        if domain.role == 'validation' and domain.config is config.val_dataloader.dataset:
+            continue
+        # serialising is for loaders with workers
+        options = dict(role=domain.role, pipeline=[], serialize_data=False)
+        dataset = DATASETS.build({**domain.config, **options})
+        yield f'{domain.role} {dataset.domain}', dataset
 
 
 def describe_files(domain: DomainDataset) -> str:
-    """The number of a domain's images, and a digest of their names, sizes and labels' sizes."""
+    """The number of a domain's images, and a digest of their names, sizes and labels' sizes.
+
+    A prepared copy is described as its originals are, since samples from both are equal.
+    """
     digest = hashlib.sha256()
     for number in range(len(domain)):
         data_info = domain.get_data_info(number)
         paths = [data_info['img_path'], *filter(None, [data_info.get('seg_map_path')])]
-        digest.update(f'{data_info["sample_name"]} {[*map(file_size, paths)]}'.encode())
+        sizes = data_info.get('original_sizes') or [*map(file_size, paths)]
+        digest.update(f'{data_info["sample_name"]} {sizes}'.encode())
     return f'{len(domain)} images ({digest.hexdigest()[:8]})'
 
 

@@ -1,8 +1,6 @@
 """The stages of the method in one launch: which is complete, which goes on, which starts anew."""
 
-import copy
 import gc
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,16 +11,19 @@ from mmengine.runner import Runner
 
 from ..durable_files import locked_folder
 from ..errors import InputError
+from .rehearsal import check_in_full, rehearse
 from .stage_files import (
     COMPLETE,
     STARTED,
     announce,
     best_checkpoint,
+    check_best,
     check_checkpoint,
     is_complete,
+    keeps_best,
     latest_checkpoint,
-    latest_whole_checkpoint,
     read_marker,
+    resume_from_latest,
     set_aside,
     write_marker,
 )
@@ -67,19 +68,23 @@ def train_locked_stages(
     if goes_on and is_complete(configs[first]):
         announce(f'{configs[first].work_dir} is complete: there is nothing to resume.')
         return
-    for config in configs[first + 1 :]:
-        rehearse(config)
+    if goes_on:
+        resume_from_latest(configs[first])
+        # it has the same tensors as the best one that the stage will end with
+        start = configs[first].load_from
+    else:
+        start = start_of(configs, first)
+    rehearse(configs[first + goes_on :], start)
+    # the first stage checks all its data when it is trained, which is now
+    check_in_full(configs[first + 1 :])
     for number in range(first, len(configs)):
         config = configs[number]
         title = f'Stage {number + 1} of {len(configs)}, {config.model.type}, in {config.work_dir}'
         if goes_on and number == first:
-            resume_from_latest(config)
             announce(f'{title}, goes on from {config.load_from}.')
         else:
             warn_of_schedule(config)
-            if number > 0:
-                config.load_from = best_checkpoint(configs[number - 1])
-            check_checkpoint(config.get('load_from'))
+            config.load_from = start_of(configs, number)
             config.resume = False
             set_aside(configs[number:])
             announce(f'{title}, starts from {config.load_from or "the initial weights"}.')
@@ -99,7 +104,7 @@ def check_stages(configs: Sequence[Config]) -> None:
             'work_dir out of the configs.'
         )
     for config in configs[:-1]:
-        if not (config.get('default_hooks', {}).get('checkpoint') or {}).get('save_best'):
+        if not keeps_best(config):
             raise InputError(
                 f'The stage in {config.work_dir} would keep no best checkpoint to start the next '
                 "one from: set default_hooks.checkpoint.save_best='mIoU'."
@@ -108,6 +113,8 @@ def check_stages(configs: Sequence[Config]) -> None:
 
 def first_to_train(configs: Sequence[Config], settings: Sequence[dict], resume: bool) -> int:
     """The number of the stage with which this launch begins.
+
+    A complete stage makes those before it unnecessary.
 
     Raises:
         InputError: If a stage that is to be used or resumed was trained with other settings.
@@ -118,12 +125,12 @@ def first_to_train(configs: Sequence[Config], settings: Sequence[dict], resume: 
         for number in begun:
             check_resumable(configs[number], settings[number])
         return begun[-1]
-    for number in range(last):
-        if not is_complete(configs[number]):
-            return number
-        check_usable(configs[number], settings[number])
-        announce(f'{configs[number].work_dir} is complete.')
-    return last
+    for number in range(last - 1, -1, -1):
+        if is_complete(configs[number]):
+            check_usable(configs[number], settings[number])
+            announce(f'{configs[number].work_dir} is complete.')
+            return number + 1
+    return 0
 
 
 def check_resumable(config: Config, settings: dict) -> None:
@@ -155,27 +162,17 @@ def check_usable(config: Config, settings: dict) -> None:
     )
 
 
-def rehearse(config: Config) -> None:
-    """Build a stage and run its checks: a mistake in it shall end the launch at its beginning."""
-    config = copy.deepcopy(config)
-    config.load_from = 'the stage before'
-    config.resume = False
-    config.experiment_name = 'rehearsal'
-    config.log_level = 'ERROR'
-    if config.get('visualizer'):
-        config.visualizer.vis_backends = []
-    with tempfile.TemporaryDirectory() as config.work_dir:
-        runner = Runner.from_cfg(config)
-        # asking for the loops builds them
-        _ = runner.train_loop, runner.val_loop
-        # as Runner.train does
-        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
-        runner.build_param_scheduler(runner.param_schedulers or [])
-        runner.call_hook('before_run')
-    # the first stage needs its memory
-    del runner, _
-    gc.collect()
+def start_of(configs: Sequence[Config], number: int) -> str | None:
+    """The checkpoint that a stage starts from, None for the initial weights.
+
+    Raises:
+        InputError: If the file is not there.
+    """
+    if number > 0:
+        return best_checkpoint(configs[number - 1])
+    start = configs[0].get('load_from')
+    check_checkpoint(start)
+    return start
 
 
 def warn_of_schedule(config: Config) -> None:
@@ -204,11 +201,7 @@ def train_stage(config: Config, settings: dict) -> None:
     runner = Runner.from_cfg(config)
     runner.train()
     best = runner.message_hub.runtime_info.get('best_ckpt')
-    if best is None and settings['best_checkpoint']:
-        raise InputError(
-            f'{config.work_dir} ends without a best checkpoint: let train_cfg.val_interval not '
-            'exceed train_cfg.max_iters.'
-        )
+    check_best(config, best)
     marker = dict(
         best_checkpoint=None if best is None else Path(best).name,
         iterations=runner.iter,
@@ -218,10 +211,3 @@ def train_stage(config: Config, settings: dict) -> None:
     # the next stage needs this one's memory and loader processes
     del runner
     gc.collect()
-
-
-def resume_from_latest(config: Config) -> None:
-    """Let a stage go on from its latest checkpoint; ImageNet weights are not needed then."""
-    config.resume = True
-    config.load_from = latest_whole_checkpoint(config)
-    config.model.backbone.init_cfg = None

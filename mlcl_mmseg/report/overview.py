@@ -5,13 +5,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 
+from ..datasets.config_domains import crop_size, working_size
+from ..errors import InputError
 from .groups import Group, published_settings
 from .markup import Markup, details, paragraph, section, table, tag
 from .run import Run
 
 # settings that tell runs apart by where they lie or how they were started
-PLACES = ('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher', 'warmup')
+PLACES = (
+    *('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher'),
+    *('stage_before', 'warmup'),
+)
 
 
 def domains_of(groups: Sequence[Group]) -> list[str]:
@@ -71,8 +77,8 @@ def settings(groups: Sequence[Group]) -> Markup:
         'targets': lambda run: (
             ' '.join(each.domain for each in run.config.train_dataloader.dataset.targets) or 'none'
         ),
-        'images (width, height)': lambda run: size_of(run, 'Resize', 'scale'),
-        'crops (width, height)': lambda run: size_of(run, 'WeakAugmentation', 'crop_size'),
+        'images (width, height)': lambda run: size(run, working_size),
+        'crops (width, height)': lambda run: size(run, crop_size),
         'images of a domain in a step': lambda run: run.settings['train_dataloader']['batch_size'],
         'processes': lambda run: run.environment.get('processes', 'unknown'),
         'iterations': lambda run: run.config.train_cfg.max_iters,
@@ -107,11 +113,12 @@ def describe(backbone: dict) -> str:
     return f'{backbone["type"]}({", ".join(pairs)})'
 
 
-def size_of(run: Run, transform: str, key: str) -> str:
-    """A size that a transform of the source has, (width, height)."""
-    steps = {step.type: step for step in run.config.train_dataloader.dataset.source_pipeline}
-    size = steps.get(transform, {}).get(key)
-    return 'unknown' if size is None else '×'.join(map(str, size))
+def size(run: Run, read: Callable[[Config], tuple[int, int]]) -> str:
+    """A size that a run's config has, (width, height)."""
+    try:
+        return '×'.join(map(str, read(run.config)))
+    except InputError:
+        return 'unknown'
 
 
 def optimizers(run: Run) -> dict[str, dict]:

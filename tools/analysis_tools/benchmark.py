@@ -6,6 +6,7 @@ Needs no data set. Prints a table and, as the last line, the same figures as JSO
 import argparse
 import itertools
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -69,7 +70,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--iters', type=int, default=10, help='calls that are counted')
     parser.add_argument('--precision', choices=PRECISIONS, default='fp32')
     parser.add_argument(
-        '--unprepared', action='store_true', help='let the loader decode whole frames'
+        '--unprepared',
+        action='store_true',
+        help='let the loader read whole frames',
     )
     add_cfg_options(parser)
     return parser.parse_args()
@@ -133,7 +136,7 @@ def check_pseudo_labels(config: Config, args: argparse.Namespace) -> dict:
 def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """One complete target sample: image, both views, soft label; in this process."""
     if not args.unprepared:
-        prepare_config(config, num_workers=0)
+        read_prepared(config, folder / 'prepared')
     dataset = DATASETS.build(config.train_dataloader.dataset)
     if not dataset.targets:
         raise InputError(f'{args.config} has no targets: give a config of a method that has some.')
@@ -144,6 +147,15 @@ def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Me
         1,
         lambda milliseconds: dict(prepared=not args.unprepared),
     )
+
+
+def read_prepared(config: Config, out: Path) -> None:
+    """Prepare the data sets of a config, and let its training read the copies."""
+    _, summaries = prepare_config(config, out, num_workers=0)
+    copies = {each.source: each.folder for each in summaries}
+    train = config.train_dataloader.dataset
+    for domain in (train.source, *train.targets):
+        domain.data_root = copies[os.path.abspath(domain.data_root)]
 
 
 def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Measured:

@@ -55,11 +55,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def checkpoint_of(config: Config, given: str | None) -> str | None:
-    """What makes pseudo-labels: the file given, that of ``load_from``, or a complete warm-up's."""
+    """What makes pseudo-labels: the file given, ``load_from``, or the best of the stage before.
+
+    None without any of them; a stage before counts when it is complete.
+    """
     path = given or config.get('load_from')
-    if path is None and config.get('warmup') is not None:
-        warmup = load_config(config.warmup, {}, None, 'none')
-        path = best_checkpoint(warmup) if is_complete(warmup) else None
+    if path is None and config.get('stage_before') is not None:
+        before = load_config(config.stage_before, {}, None, 'none')
+        path = best_checkpoint(before) if is_complete(before) else None
     check_checkpoint(path)
     return path
 
