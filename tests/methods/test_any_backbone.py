@@ -1,4 +1,4 @@
-"""Any backbone of MMSegmentation, mmpretrain or timm trains, labels targets, predicts and exports."""
+"""Any backbone of MMSegmentation, mmpretrain or timm: training, labelling, prediction, export."""
 
 import pytest
 import torch
