@@ -19,7 +19,7 @@ from mlcl_mmseg.datasets.full_check import check_config_data
 from mlcl_mmseg.datasets.prepare import prepare_config
 from mlcl_mmseg.datasets.prepared_copy import PreparedCopy, loading_of
 from mlcl_mmseg.engine.hooks.pseudo_label_hook import TargetImages
-from mlcl_mmseg.engine.stage_settings import decisive_settings
+from mlcl_mmseg.engine.stage_settings import fingerprint
 from mlcl_mmseg.errors import InputError, MissingFileError
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration
 
@@ -160,11 +160,11 @@ def test_jpeg_images_of_any_size_and_palette_labels(make_tree, tmp_path):
 
 def test_a_stage_is_the_same_from_originals_and_copy(config, tmp_path, out):
     """So that it may be resumed either way, with the originals at hand or not."""
-    expected = decisive_settings(config)
-    assert decisive_settings(moved(config, out)) == expected
+    expected = fingerprint(config)
+    assert fingerprint(moved(config, out)) == expected
     for name in ('gta5', 'cityscapes', 'idd'):
         shutil.rmtree(tmp_path / name)
-    assert decisive_settings(moved(config, out)) == expected
+    assert fingerprint(moved(config, out)) == expected
 
 
 def test_full_resolution_is_refused(config, out):
