@@ -131,7 +131,7 @@ def test_resume_without_its_labels(toy_config, warmup_checkpoint):
     config = mlcl_config(toy_config, warmup_checkpoint, max_iters=3)
     run(config)
     shutil.rmtree(Path(config.work_dir, 'pseudo_labels/iter_2'))
-    message = r'iter_2 is missing or without its manifest.json, and the checkpoint .* is gone'
+    message = r'iter_2 is missing or has no valid manifest.json, and the checkpoint .* is gone'
     with pytest.raises(FileNotFoundError, match=message):
         resume(toy_config, warmup_checkpoint, 3)
 
@@ -253,5 +253,5 @@ def test_what_a_writer_raises_ends_the_run(toy_config, warmup_checkpoint, monkey
 
 
 def test_unknown_precision():
-    with pytest.raises(InputError, match="precision is 'half', but it is one of fp32, tf32"):
+    with pytest.raises(InputError, match="precision is 'half': set it to one of fp32, tf32"):
         PseudoLabelHook([], precision='half')
