@@ -1,12 +1,13 @@
-"""What the user can mend: errors whose message is one sentence that names the thing and the remedy.
+"""Errors that the user can fix.
 
-The tools print such a message by itself; any other exception is a defect and keeps its traceback.
+Their message is one sentence that names the thing and the remedy. The tools print only this
+message. Any other exception is a bug in the program and is shown with its traceback.
 """
 
 
 class InputError(ValueError):
-    """Data, a config or an argument cannot be used as it is."""
+    """Data, a config or an argument cannot be used."""
 
 
 class MissingFileError(InputError, FileNotFoundError):
-    """A file or folder that is needed is not there."""
+    """A required file or folder does not exist."""
