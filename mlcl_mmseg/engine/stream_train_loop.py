@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from ..errors import InputError
 from ..methods.base import ALL_PARTS, DomainSegmentor, segmentor_of
 from .runner_access import is_resuming
+from .runner_access import is_resuming
 
 
 @LOOPS.register_module()

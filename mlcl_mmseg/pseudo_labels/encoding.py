@@ -31,8 +31,8 @@ def encode(probability: np.ndarray) -> bytes:
         probability (np.ndarray): (C, h, w) values from 0 to 1.
 
     Returns:
-        bytes: The encoded values with a checksum. Errors are below 1/255. In smooth maps, errors
-        are those of float16: 2^-12 for large probabilities, and smaller for small ones.
+        bytes: The encoded values with a checksum. Errors are below 1/255. In smooth maps, they
+        are as small as in float16: 2^-12 for large probabilities, and less for small ones.
     """
     values = torch.from_numpy(np.asarray(probability, np.float32))
     budget = values.numel() * 4 // SHARE

@@ -50,11 +50,11 @@ def overlay(
     return np.where((index < len(palette))[..., None], np.rint(mixed).astype(np.uint8), image)
 
 
-def hatch_ignored(picture: np.ndarray, index: np.ndarray, palette: Palette) -> np.ndarray:
+def hatch_ignored(image: np.ndarray, index: np.ndarray, palette: Palette) -> np.ndarray:
     """Draw diagonal stripes where the index is ignored.
 
     Args:
-        picture (np.ndarray): (H, W, 3) uint8 RGB, such as an :func:`overlay`.
+        image (np.ndarray): (H, W, 3) uint8 RGB, such as an :func:`overlay`.
         index (np.ndarray): (H, W) class indices.
         palette (Sequence): (C, 3) RGB; only its length is used, the number of classes.
 
@@ -65,7 +65,7 @@ def hatch_ignored(picture: np.ndarray, index: np.ndarray, palette: Palette) -> n
     rows, columns = np.indices((height, width), sparse=True)
     striped = (rows + columns) // STRIPE_WIDTH % 2 == 0
     hatched = (index >= len(palette)) & striped
-    return np.where(hatched[..., None], np.array(STRIPES, np.uint8), picture)
+    return np.where(hatched[..., None], np.array(STRIPES, np.uint8), image)
 
 
 def grey_of(share: np.ndarray) -> np.ndarray:
@@ -80,17 +80,16 @@ def grey_of(share: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
 
 
-def side_by_side(*pictures: np.ndarray) -> np.ndarray:
+def side_by_side(*images: np.ndarray) -> np.ndarray:
     """Concatenate images of the same height from left to right.
 
     Args:
-        *pictures (np.ndarray): (H, W, 3) or grey (H, W) uint8.
+        *images (np.ndarray): (H, W, 3) or grey (H, W) uint8.
 
     Returns:
         np.ndarray: (H, ΣW, 3) uint8.
     """
     coloured = [
-        picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
-        for picture in pictures
+        image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images
     ]
     return np.concatenate(coloured, axis=1)
