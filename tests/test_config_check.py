@@ -138,7 +138,7 @@ def test_configs_of_mmsegmentation_pass():
             {'val_dataloader': None},
             'val_dataloader is None, but val_cfg is not: set all or none of val_dataloader, val',
         ),
-        ({'optim_wrapper': None}, 'optim_wrapper is None, but train_dataloader is not: give all'),
+        ({'optim_wrapper': None}, 'optim_wrapper is None, but train_dataloader is not: set all'),
         (
             {'train_dataloader.bach_size': 2},
             'bach_size is no parameter of DataLoader, did you mean b',
