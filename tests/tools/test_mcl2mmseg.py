@@ -78,7 +78,10 @@ def test_the_golden_predictions(converted, case, tmp_path):
     ('arguments', 'sentence'),
     [
         (['none.pkl', '{}/x.pth', '--config', CONFIG], 'The checkpoint none.pkl does not exist'),
-        (['{}/x.pkl', '{}/x.pth', '--config', CONFIG], '{}/x.pkl is damaged or no checkpoint of P'),
+        (
+            ['{}/x.pkl', '{}/x.pth', '--config', CONFIG],
+            '{}/x.pkl is damaged or not a checkpoint of',
+        ),
         (['{}/x.pkl', '{}/x.pkl/y', '--config', CONFIG], 'The folder {}/x.pkl cannot be written'),
         (['{}/x.pkl', '{}/x.pth', '--config', 'no.py'], 'The config no.py does not exist: give'),
     ],
