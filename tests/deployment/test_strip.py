@@ -101,9 +101,9 @@ def test_a_warmup_keeps_its_heads():
 @pytest.mark.parametrize(
     ('checkpoint', 'message'),
     [
-        ([1], 'x.pth has no state_dict: give'),
-        (dict(meta={}), 'x.pth has no state_dict: give'),
-        (dict(state_dict={'backbone.x': torch.zeros(1)}), 'x.pth has no decode_head: give'),
+        ([1], 'x.pth has no state_dict: use'),
+        (dict(meta={}), 'x.pth has no state_dict: use'),
+        (dict(state_dict={'backbone.x': torch.zeros(1)}), 'x.pth has no decode_head: use'),
     ],
 )
 def test_other_files(checkpoint, message):
