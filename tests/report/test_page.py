@@ -135,5 +135,5 @@ def test_the_tool(tmp_path, run_tool, capsys):
     ):
         with pytest.raises(SystemExit, match=message):
             report(tmp_path / 'run', out)
-    with pytest.raises(SystemExit, match='holds no config: give the work dir of a run.'):
+    with pytest.raises(SystemExit, match='has no config: pass the work dir of a run.'):
         report(tmp_path, page)

@@ -140,7 +140,9 @@ def test_what_is_there_is_left_alone(world, tmp_path):
     before = files(world)
     assert not write_toy_world(world, 8, (128, 64), 0)
     for settings_ in ((9, (128, 64), 0), (8, (64, 64), 0), (8, (128, 64), 1)):
-        with pytest.raises(InputError, match='contains something other than this toy world: remove'):
+        with pytest.raises(
+            InputError, match='contains something other than this toy world: remove'
+        ):
             write_toy_world(world, *settings_)
     assert files(world) == before
     (tmp_path / 'mine').mkdir()
@@ -158,7 +160,9 @@ def test_a_toy_world_may_be_replaced(tmp_path):
 
 @pytest.mark.parametrize('numbers', [(0, (64, 64), 0), (1, (64, 31), 0), (1, (64, 64), -1)])
 def test_impossible_worlds(tmp_path, numbers):
-    with pytest.raises(InputError, match='A toy world needs at least one image, at least 32x32 pixels'):
+    with pytest.raises(
+        InputError, match='A toy world needs at least one image, at least 32x32 pixels'
+    ):
         write_toy_world(tmp_path / 'w', *numbers)
 
 

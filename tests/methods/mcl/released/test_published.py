@@ -162,5 +162,5 @@ def test_what_cannot_be_compared(tmp_path, config, lines, arguments, sentence):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    assert 'holds no config: give the work dir of a run' in run(tmp_path).stderr
-    assert 'none does not exist: give the work dir' in run(tmp_path / 'none').stderr
+    assert 'has no config: pass the work dir of a run' in run(tmp_path).stderr
+    assert 'none does not exist: pass the work dir' in run(tmp_path / 'none').stderr
