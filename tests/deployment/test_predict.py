@@ -242,10 +242,10 @@ def test_devices():
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['x.pth', '{}', '--out', '{}/out'], '--out .*/out lies in .*, whose images are predicted'),
-        (['x.pth', '{}', '--out', '{}2', '--frames'], '--frames is for a video: leave it out'),
+        (['x.pth', '{}', '--out', '{}/out'], '--out .*/out lies in the input folder'),
+        (['x.pth', '{}', '--out', '{}2', '--frames'], '--frames works only with a video: omit it'),
         (['x.pth', '{}/no*', '--out', '{}2'], r'notes\.txt cannot be read \(no image in a known'),
-        (['x.pth', '{}', '{}3.avi', '--out', '{}2'], r'3\.avi is a video: predict each video by a'),
+        (['x.pth', '{}', '{}3.avi', '--out', '{}2'], r'3\.avi is a video: predict each video with'),
         (
             ['x.pth', '{}3.avi', '--out', '{}2'],
             r'3\.avi is not a video that OpenCV',

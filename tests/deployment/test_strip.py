@@ -113,7 +113,7 @@ def test_other_files(checkpoint, message):
 
 def test_mistakes_on_the_command_line(checkpoint, tmp_path, run_tool):
     for source, destination, message in (
-        (checkpoint, checkpoint, 'is there already: give a new file as DST'),
+        (checkpoint, checkpoint, 'exists already: choose a new file as DST'),
         (tmp_path / 'no.pth', tmp_path / 'x.pth', 'no.pth does not exist: correct the path'),
     ):
         with pytest.raises(InputError, match=message):

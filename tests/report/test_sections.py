@@ -146,9 +146,7 @@ def test_the_best_and_the_worst(groups):
 
 def test_pictures_that_cannot_be_had_are_told(groups):
     section = pictures(groups, 1)
-    assert (
-        'No images of other: other no longer has the checkpoint of its best validation' in section
-    )
+    assert 'No images of other: other no longer has the checkpoint of its best' in section
     assert '<img' not in section
     assert 'No images were requested.' in pictures(groups, 0)
 
@@ -228,7 +226,7 @@ def test_pseudo_label_quality(trained, tmp_path):
     assert [list(each) for each in found.values()] == [[0, 2]] * 3
     assert [each[0]['images'] for each in found.values()] == [5, 3, 4]
     section = pseudo_label_quality(groups)
-    assert 'label files of targets’ training images were opened' in section
+    assert 'compares the pseudo-labels with labels of the targets’ training images' in section
     assert section.count('<svg') == 3
     table = rows(section)
     assert len(table) == 1 + 3 * 2

@@ -148,7 +148,7 @@ def test_a_run_beside_the_authors(tmp_path):
     ('config', 'lines', 'arguments', 'sentence'),
     [
         ('warmup/g2ci', [], [], 'is no config of MCL: the authors published no other.'),
-        ('mlcl/g2ci', ['{"loss": 1, "step": 50}'], [], 'holds no validation (*/vis_data/scalars'),
+        ('mlcl/g2ci', ['{"loss": 1, "step": 50}'], [], 'has no validations (*/vis_data/scalars'),
         ('mlcl/g2ci', [validation(7, 1, 1)], [], 'The run has no validation at an iteration of'),
         ('mlcl/g2ci', [], ['--setting', 'g2cm'], 'g2cm is validated on cityscapes, mapillary, b'),
     ],
