@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
@@ -14,7 +15,7 @@ from mmengine.dist import init_dist
 
 from .config_check import READ_LATER, check_config, known_settings
 from .durable_files import FULL
-from .errors import InputError, MissingFileError
+from .errors import InputError, MissingFileError, sentence_of
 from .safe_load import use_safe_loading
 from .shipped import CONFIGS
 
@@ -22,6 +23,8 @@ from .shipped import CONFIGS
 HOOKS_OF_MMENGINE = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
 )
+# the setting that names the config of the stage before, and its old name
+STAGE_BEFORE, OLD_STAGE_BEFORE = 'stage_before', 'warmup'
 # what starts the processes of a launcher, and variables that it sets
 STARTERS = dict(
     pytorch=('tools/dist_train.sh or dist_test.sh', ('RANK', 'WORLD_SIZE')),
@@ -40,9 +43,7 @@ def end_with_sentence(main: Callable[[], None]) -> None:
             sys.stderr.flush()
             os._exit(0)
     except InputError as error:
-        *traceback, sentence = str(error).splitlines()
-        # from a loader's worker it comes below a traceback and behind the error's name
-        sys.exit(sentence.partition(': ')[2] if traceback else sentence)
+        sys.exit(sentence_of(error))
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -133,23 +134,30 @@ def find_config(path: str) -> str:
 
 
 def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -> Config:
-    """Read a config, override settings of it, check them and choose the work dir.
+    """:func:`read_config`, then :func:`set_work_dir`."""
+    config = read_config(path, options, launcher)
+    set_work_dir(config, work_dir)
+    return config
 
-    From then on, checkpoints are read safely.
+
+def read_config(path: str, options: dict, launcher: str) -> Config:
+    """Read a config, override settings of it and check them.
+
+    From then on, checkpoints are read safely. The stage before is always under ``stage_before``
+    afterwards, also where the config or an option has it under its old name, ``warmup``.
 
     Args:
         path (str): The config file, for :func:`find_config`.
         options (dict): ``{dotted key: value}``.
-        work_dir (str, optional): Folder for logs and checkpoints. By default the config's, or
-            work_dirs/<folder of the config>/<name of the config>.
         launcher (str): How processes are started.
 
     Returns:
-        Config: The complete config.
+        Config: The complete config, but for the work dir.
 
     Raises:
-        InputError: If an option's first key is none of the config's settings, or
-            :func:`check_config` refuses a key or a value.
+        InputError: If an option's first key is none of the config's settings or addresses the
+            stage before, ``stage_before`` is set by its old name as well, or :func:`check_config`
+            refuses a key or a value.
         MissingFileError: If the config is not there.
     """
     use_safe_loading()
@@ -161,12 +169,13 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
         raise InputError(
             f'The config {path} cannot be read ({type(error).__name__}: {error}): correct it.'
         ) from error
-    for key, value in options.items():
+    rename_stage_before(config)
+    for key, value in with_present_names(options).items():
         check_setting(key, config)
-        if key.startswith('warmup.') and config.get('warmup'):
+        if key.startswith(f'{STAGE_BEFORE}.') and config.get(STAGE_BEFORE):
             raise InputError(
-                f'--cfg-options: {key} changes the warm-up, which tools/train.py alone runs with '
-                f'its MCL: give {config.warmup} as the config, and the key without warmup.'
+                f'--cfg-options: {key} changes the stage before, which tools/train.py alone runs: '
+                f'give {config.stage_before} as the config, and the key without {STAGE_BEFORE}.'
             )
         try:
             config.merge_from_dict({key: value})
@@ -184,17 +193,65 @@ def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -
     for name in [name for name, hook in hooks.items() if hook is None]:
         if name not in HOOKS_OF_MMENGINE:
             del hooks[name]
+    return config
+
+
+def rename_stage_before(config: Config) -> None:
+    """Let a config have the stage before under the present name of the setting alone.
+
+    Raises:
+        InputError: If it has it under both names, and they are not the same.
+    """
+    if OLD_STAGE_BEFORE not in config:
+        return
+    old, new = config.pop(OLD_STAGE_BEFORE), config.get(STAGE_BEFORE)
+    is_same = old == new or (
+        isinstance(old, str) and isinstance(new, str) and Path(old).resolve() == Path(new).resolve()
+    )
+    if STAGE_BEFORE in config and not is_same:
+        raise InputError(
+            f'{config.filename} has {STAGE_BEFORE}={new!r} and {OLD_STAGE_BEFORE}={old!r}, which '
+            f'is the old name of the same setting: use {STAGE_BEFORE} alone.'
+        )
+    config[STAGE_BEFORE] = old
+
+
+def with_present_names(options: dict[str, Any]) -> dict[str, Any]:
+    """Options with the present name of the setting that names the stage before.
+
+    Raises:
+        InputError: If one is given under both names.
+    """
+    renamed: dict[str, Any] = {}
+    for key, value in options.items():
+        first, dot, rest = key.partition('.')
+        name = f'{STAGE_BEFORE}{dot}{rest}' if first == OLD_STAGE_BEFORE else key
+        if name in renamed:
+            raise InputError(
+                f'--cfg-options: {key} and {name} are the same setting: give one of them.'
+            )
+        renamed[name] = value
+    return renamed
+
+
+def set_work_dir(config: Config, work_dir: str | None = None) -> None:
+    """Choose the folder of a run, and the name by which MMEngine knows it.
+
+    Args:
+        config (Config): It is changed.
+        work_dir (str, optional): Folder for logs and checkpoints. By default the config's, or
+            work_dirs/<folder of the config>/<name of the config>.
+    """
     if work_dir is not None:
         config.work_dir = work_dir
     elif config.get('work_dir') is None:
-        resolved = Path(path).resolve()
+        resolved = Path(config.filename).resolve()
         config.work_dir = str(Path('work_dirs', resolved.parent.name, resolved.stem))
     if config.get('experiment_name') is None:
         # MMEngine's default, the config's name and the second, may be the same for two stages,
         # which would then share their log and their best score
         folder = Path(config.work_dir).resolve()
         config.experiment_name = f'{folder.parent.name}_{folder.name}'
-    return config
 
 
 def check_setting(key: str, config: Config) -> None:

@@ -10,3 +10,14 @@ class InputError(ValueError):
 
 class MissingFileError(InputError, FileNotFoundError):
     """A file or folder that is needed is not there."""
+
+
+def sentence_of(error: Exception) -> str:
+    """The message of an error in one line.
+
+    From a loader's worker, that of an InputError stands below a traceback and behind its class.
+    """
+    *traceback, sentence = str(error).splitlines() or ['']
+    if traceback and isinstance(error, InputError):
+        return sentence.partition(': ')[2]
+    return ' '.join(str(error).split())

@@ -27,14 +27,6 @@ def seed():
 
 
 @pytest.fixture(autouse=True, scope='session')
-def no_preparations_of_the_user():
-    """What the user has prepared is of other data."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv('MLCL_PREPARED_ROOT', raising=False)
-        yield
-
-
-@pytest.fixture(autouse=True, scope='session')
 def no_garbage_collection_by_data_sets():
     """Each collects when it is built, a quarter of a second in a process of many tests."""
     with pytest.MonkeyPatch.context() as patch:

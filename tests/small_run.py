@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from mmengine.config import Config
+
+from mlcl_mmseg.engine import stages
 
 CONFIGS = Path(__file__).parent / 'configs'
 
@@ -42,3 +45,9 @@ def load_config(stage: str, work_dir: Path, max_iters: int, val_interval: int, *
         }
     )
     return config
+
+
+def skip_rehearsal(patch: pytest.MonkeyPatch) -> None:
+    """Train at once; tests/engine/test_rehearsal.py has the tests of what comes before."""
+    patch.setattr(stages, 'rehearse', lambda configs, start: None)
+    patch.setattr(stages, 'check_in_full', lambda configs: None)

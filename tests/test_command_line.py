@@ -88,11 +88,12 @@ def test_without_workers_none_persists(tmp_path):
     assert not load_config(str(path), options, None, 'none').train_dataloader.persistent_workers
 
 
-def test_an_option_of_the_warmup(tmp_path):
+def test_an_option_of_the_stage_before(tmp_path):
     path = tmp_path / 'config.py'
-    path.write_text('warmup = "configs/warmup/g2ci.py"')
-    with pytest.raises(InputError, match='train.py alone runs .*: give configs/warmup/g2ci.py as'):
-        load_config(str(path), {'warmup.train_cfg.max_iters': 1}, None, 'none')
+    path.write_text('stage_before = "configs/warmup/g2ci.py"')
+    for name in ('stage_before', 'warmup'):
+        with pytest.raises(InputError, match='train.py alone runs: give configs/warmup/g2ci.py as'):
+            load_config(str(path), {f'{name}.train_cfg.max_iters': 1}, None, 'none')
 
 
 @pytest.mark.parametrize(

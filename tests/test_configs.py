@@ -41,7 +41,7 @@ def test_setting(stage, setting, num_classes):
     assert set(sizes(config)) == {SIZES[num_classes]}
     assert config.model.type == dict(warmup='AdversarialWarmup', mlcl='MCLSegmentor')[stage]
     if stage == 'mlcl':
-        assert Path(config.warmup).resolve() == ROOT / f'warmup/{setting}{suffix}.py'
+        assert Path(config.stage_before).resolve() == ROOT / f'warmup/{setting}{suffix}.py'
     hook = dict(warmup='DiscriminatorHook', mlcl='PseudoLabelHook')[stage]
     assert [each.type for each in config.custom_hooks] == [hook]
 
@@ -62,7 +62,7 @@ def test_other_backbones(stage, name, backbone, size):
     assert config.model.backbone.type == backbone
     assert set(sizes(config)) == {size}
     if stage == 'mlcl':
-        assert Path(config.warmup).resolve() == ROOT / f'warmup/{name}.py'
+        assert Path(config.stage_before).resolve() == ROOT / f'warmup/{name}.py'
         optimizer = config.optim_wrapper.optimizer
         if backbone == 'MixTransformer':
             assert optimizer == dict(type='AdamW', lr=6e-5, weight_decay=1e-2)

@@ -19,6 +19,7 @@ from PIL import Image
 from prettytable import PrettyTable
 
 from mlcl_mmseg.command_line import end_with_sentence
+from mlcl_mmseg.datasets.config_domains import working_size
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.report.page import write_report
 from mlcl_mmseg.shipped import CONFIGS, TOOLS
@@ -111,7 +112,7 @@ def picture(work_dir: Path) -> np.ndarray:
     config = Config.fromfile(DEMO / 'mlcl.py')
     validation = DATASETS.build(config.test_dataloader.dataset)
     classes, palette = validation.metainfo['classes'], validation.metainfo['palette']
-    paint = CellPainter(palette, cell_size(config.working_size[::-1]))
+    paint = CellPainter(palette, cell_size(working_size(config)[::-1]))
     rows = []
     for domain in validation.datasets:
         sample = domain[0]

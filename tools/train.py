@@ -1,33 +1,42 @@
-"""Train a segmentor, its warm-up first if need be: mlcl train CONFIG."""
+"""Train a segmentor, the stages before it first where they are needed: mlcl train CONFIG."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from mlcl_mmseg.command_line import (
+    STAGE_BEFORE,
     add_common_arguments,
     check_writable,
     end_with_sentence,
-    load_config,
+    read_config,
+    set_work_dir,
     start_processes,
+    with_present_names,
 )
 from mlcl_mmseg.engine.precision import PRECISIONS, use_precision
+from mlcl_mmseg.engine.stage_files import stage_name
 from mlcl_mmseg.engine.stages import train_stages
 from mlcl_mmseg.errors import InputError
 
-WARMUP = 'warmup.'
+PREFIX = f'{STAGE_BEFORE}.'
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Train a segmentor, its warm-up first if need be')
+    parser = argparse.ArgumentParser(
+        description='Train a segmentor, the stages before it first where they are needed'
+    )
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--work-dir', help='folder for logs and checkpoints; the warm-up goes to its folder warmup'
+        '--work-dir',
+        help='folder for logs and checkpoints; a stage before has a folder in it, such as warmup',
     )
     parser.add_argument(
-        '--resume', action='store_true', help='go on with the unfinished stage in the work dir'
+        '--resume', action='store_true', help='continue the unfinished stage in the work dir'
     )
     parser.add_argument(
         '--precision', choices=PRECISIONS, help="fp32, tf32, bf16 or fp16; by default the config's"
@@ -45,30 +54,58 @@ def parse_args() -> argparse.Namespace:
 
 
 def load_stages(args: argparse.Namespace) -> list[Config]:
-    """The config, preceded by that of the warm-up it names unless ``load_from`` makes it needless.
+    """The config, preceded by those of the stages before it.
 
-    ``--cfg-options warmup.KEY=VALUE`` is for the warm-up.
+    A config names the one before it; the chain ends at a config that names none or sets
+    ``load_from``. ``--cfg-options stage_before.KEY=VALUE`` is for the stage before,
+    ``stage_before.stage_before.KEY=VALUE`` for the one before that.
+
+    Returns:
+        list[Config]: The stages in the order in which they are trained. With ``--work-dir``, each
+        has a folder in that of the stage after it.
 
     Raises:
-        InputError: If there are options for a warm-up that is not trained, and see
-            :func:`load_config`.
+        InputError: If the stages form a circle or there are options for a stage that is not
+            trained, and see :func:`read_config`.
     """
-    options, warmup_options = {}, {}
-    for key, value in args.cfg_options.items():
-        if key.startswith(WARMUP):
-            warmup_options[key.removeprefix(WARMUP)] = value
-        else:
-            options[key] = value
-    config = load_config(args.config, options, args.work_dir, args.launcher)
-    if config.get('warmup') is None or config.get('load_from') is not None:
-        if warmup_options:
-            raise InputError(
-                f'--cfg-options: {WARMUP}{next(iter(warmup_options))} is for a warm-up, but this '
-                'run trains none: leave it out.'
-            )
-        return [config]
-    work_dir = None if args.work_dir is None else str(Path(args.work_dir, 'warmup'))
-    return [load_config(config.warmup, warmup_options, work_dir, args.launcher), config]
+    stages: list[Config] = []
+    path, options, work_dir = args.config, args.cfg_options, args.work_dir
+    while path is not None:
+        own_options, options = split_options(options)
+        config = read_config(path, own_options, args.launcher)
+        check_circle(config, stages)
+        if stages and work_dir is not None:
+            work_dir = str(Path(work_dir, stage_name(config)))
+        set_work_dir(config, work_dir)
+        stages.insert(0, config)
+        path = config.get(STAGE_BEFORE) if config.get('load_from') is None else None
+    if options:
+        raise InputError(
+            f'--cfg-options: {PREFIX}{next(iter(options))} is for a stage before '
+            f'{stages[0].filename}, but this run trains none: leave it out.'
+        )
+    return stages
+
+
+def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of a stage, and those of the stage before it."""
+    options = with_present_names(options)
+    own = {key: value for key, value in options.items() if not key.startswith(PREFIX)}
+    before = {key.removeprefix(PREFIX): options[key] for key in options if key not in own}
+    return own, before
+
+
+def check_circle(config: Config, later: Sequence[Config]) -> None:
+    """Refuse a stage that comes before itself.
+
+    Raises:
+        InputError: If the config's file is that of a later stage as well.
+    """
+    file = Path(config.filename).resolve()
+    if any(file == Path(each.filename).resolve() for each in later):
+        raise InputError(
+            f'{config.filename} comes before itself: correct {STAGE_BEFORE} in {later[0].filename}.'
+        )
 
 
 def main() -> None:

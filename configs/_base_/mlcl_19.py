@@ -1,12 +1,5 @@
-_base_ = [
-    './default_runtime.py',
-    './datasets/domains_19.py',
-    './models/mcl_resnet101.py',
-    './schedules/iterations_60k.py',
-    './schedules/self_training.py',
-]
-model = dict(decode_head=dict(num_classes=19))
+# For settings of your own: MCL in 19 classes, without source and targets
+_base_ = ['./datasets/domains_19.py', './methods/mcl.py']
+model = dict(decode_head=dict(num_classes=_base_.num_classes))
 train_dataloader = dict(dataset=dict(target_pipeline=_base_.pipelines.self_training))
-custom_hooks = [
-    dict(type='PseudoLabelHook', interval=10000, pipeline=_base_.pipelines.pseudo_label)
-]
+custom_hooks = [dict(**_base_.pseudo_label_hook, pipeline=_base_.pipelines.pseudo_label)]

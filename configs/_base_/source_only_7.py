@@ -1,9 +1,4 @@
-_base_ = [
-    './default_runtime.py',
-    './datasets/domains_7.py',
-    './models/source_only_resnet101.py',
-    './schedules/iterations_60k.py',
-    './schedules/self_training.py',
-]
-model = dict(decode_head=dict(num_classes=7))
+# For settings of your own: source only in 7 classes, without source and targets
+_base_ = ['./datasets/domains_7.py', './methods/source_only.py']
+model = dict(decode_head=dict(num_classes=_base_.num_classes))
 train_dataloader = dict(dataset=dict(targets=[]))

@@ -1,8 +1,6 @@
-_base_ = [
-    './default_runtime.py',
-    './datasets/domains_7.py',
-    './models/warmup_resnet101.py',
-    './schedules/iterations_60k.py',
-    './schedules/adversarial.py',
-]
-model = dict(decode_head=dict(num_classes=7), discriminator=dict(num_classes=7))
+# For settings of your own: the warm-up in 7 classes, without source and targets
+_base_ = ['./datasets/domains_7.py', './methods/warmup.py']
+model = dict(
+    decode_head=dict(num_classes=_base_.num_classes),
+    discriminator=dict(num_classes=_base_.num_classes),
+)

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/schedules/iterations_400.py',
     '../_base_/schedules/self_training.py',
 ]
-warmup = '{{ fileDirname }}/warmup.py'
+stage_before = '{{ fileDirname }}/warmup.py'
 model = dict(
     targets=[target['domain'] for target in _base_.targets],
     backbone=dict(_delete_=True, **_base_.thin_backbone),

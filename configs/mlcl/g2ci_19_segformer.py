@@ -1,5 +1,5 @@
 _base_ = './g2ci_19.py'
-warmup = '{{ fileDirname }}/../warmup/g2ci_19_segformer.py'
+stage_before = '{{ fileDirname }}/../warmup/g2ci_19_segformer.py'
 model = dict(
     backbone=dict(_delete_=True, type='MixTransformer'),
     neck=dict(type='ConcatenationNeck'),

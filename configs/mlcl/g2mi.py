@@ -1,7 +1,5 @@
-_base_ = '../_base_/mlcl_7.py'
-warmup = '{{ fileDirname }}/../warmup/g2mi.py'
-targets = [_base_.mapillary, _base_.idd]
-model = dict(targets=[target['domain'] for target in targets])
-train_dataloader = dict(dataset=dict(source=_base_.gta5, targets=targets))
-val_dataloader = dict(dataset=dict(domains=targets))
-test_dataloader = val_dataloader
+_base_ = ['../_base_/settings/g2mi.py', '../_base_/methods/mcl.py']
+stage_before = '{{ fileDirname }}/../warmup/g2mi.py'
+model = dict(targets=_base_.target_names, decode_head=dict(num_classes=_base_.num_classes))
+train_dataloader = dict(dataset=dict(target_pipeline=_base_.pipelines.self_training))
+custom_hooks = [dict(**_base_.pseudo_label_hook, pipeline=_base_.pipelines.pseudo_label)]

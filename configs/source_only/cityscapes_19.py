@@ -1,5 +1,3 @@
-_base_ = '../_base_/source_only_19.py'
-targets = [_base_.mapillary, _base_.idd]
-train_dataloader = dict(dataset=dict(source=_base_.cityscapes))
-val_dataloader = dict(dataset=dict(domains=targets))
-test_dataloader = val_dataloader
+_base_ = ['../_base_/settings/c2mi_19.py', '../_base_/methods/source_only.py']
+model = dict(decode_head=dict(num_classes=_base_.num_classes))
+train_dataloader = dict(dataset=dict(targets=[]))

@@ -1,5 +1,3 @@
-_base_ = '../_base_/source_only_7.py'
-targets = [_base_.cityscapes, _base_.mapillary]
-train_dataloader = dict(dataset=dict(source=_base_.idd))
-val_dataloader = dict(dataset=dict(domains=targets))
-test_dataloader = val_dataloader
+_base_ = ['../_base_/settings/i2cm.py', '../_base_/methods/source_only.py']
+model = dict(decode_head=dict(num_classes=_base_.num_classes))
+train_dataloader = dict(dataset=dict(targets=[]))

@@ -1,5 +1,3 @@
-_base_ = '../_base_/source_only_7.py'
-targets = [_base_.cityscapes, _base_.idd]
-train_dataloader = dict(dataset=dict(source=_base_.mapillary))
-val_dataloader = dict(dataset=dict(domains=targets))
-test_dataloader = val_dataloader
+_base_ = ['../_base_/settings/m2ci.py', '../_base_/methods/source_only.py']
+model = dict(decode_head=dict(num_classes=_base_.num_classes))
+train_dataloader = dict(dataset=dict(targets=[]))

@@ -1,6 +1,6 @@
-_base_ = '../_base_/warmup_7.py'
-targets = [_base_.mapillary, _base_.idd]
-model = dict(targets=[target['domain'] for target in targets])
-train_dataloader = dict(dataset=dict(source=_base_.gta5, targets=targets))
-val_dataloader = dict(dataset=dict(domains=targets))
-test_dataloader = val_dataloader
+_base_ = ['../_base_/settings/g2mi.py', '../_base_/methods/warmup.py']
+model = dict(
+    targets=_base_.target_names,
+    decode_head=dict(num_classes=_base_.num_classes),
+    discriminator=dict(num_classes=_base_.num_classes),
+)

@@ -11,8 +11,8 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from ..datasets.config_domains import crop_size, working_size
 from ..datasets.multi_domain import MultiDomainDataset
-from ..errors import InputError
 from ..pseudo_labels import PseudoLabelGeneration, label_grid
 from ..toy_world import write_toy_world
 
@@ -26,16 +26,7 @@ def sizes_of(config: Config) -> tuple[tuple[int, int], tuple[int, int]]:
     Raises:
         InputError: If its pipeline does not tell them.
     """
-    steps = {step.type: step for step in config.train_dataloader.dataset.source_pipeline}
-    for name in ('Resize', 'WeakAugmentation'):
-        if name not in steps:
-            raise InputError(
-                f'train_dataloader.dataset.source_pipeline has no {name}, which tells the size to '
-                'measure at: give a config whose pipelines are as in '
-                'configs/_base_/datasets/domains_7.py.'
-            )
-    width, height = steps['Resize'].scale
-    crop_width, crop_height = steps['WeakAugmentation'].crop_size
+    (width, height), (crop_width, crop_height) = working_size(config), crop_size(config)
     return (height, width), (crop_height, crop_width)
 
 
@@ -71,20 +62,17 @@ def random_batch(config: Config, crop: tuple[int, int]) -> dict:
 @contextmanager
 def drawn_frames() -> Iterator[None]:
     """Frames of 2048x1024 in the layouts of the four data sets, where MLCL_DATA_ROOT points to."""
-    before = {name: os.environ.get(name) for name in ('MLCL_DATA_ROOT', 'MLCL_PREPARED_ROOT')}
+    before = os.environ.get('MLCL_DATA_ROOT')
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, 'data')
         write_toy_world(root, NUM_FRAMES, FRAME, seed=0, num_validation_images=1)
         os.environ['MLCL_DATA_ROOT'] = str(root)
-        # beside the frames
-        os.environ.pop('MLCL_PREPARED_ROOT', None)
         try:
             yield
         finally:
-            for name, value in before.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value
+            os.environ.pop('MLCL_DATA_ROOT')
+            if before is not None:
+                os.environ['MLCL_DATA_ROOT'] = before
 
 
 def random_pseudo_labels(

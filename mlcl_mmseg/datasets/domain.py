@@ -1,25 +1,21 @@
 """What the data sets of all domains share: roles, files, label mapping."""
 
-import logging
 import os
 from collections.abc import Callable, Sequence
+from copy import copy as shallow_copy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 from ..errors import InputError, MissingFileError
-from ..labels import IGNORE_INDEX, label_space, lookup_table, raw_label_map
-from .image_files import check_depth, open_image
-from .prepared import Preparation, loading_of, prepared_root
-from .prepared_files import PREPARE
+from ..labels import IGNORE_INDEX, RawLabels, label_space, lookup_table, raw_label_map
+from .image_files import REPLACE, check_depth, open_image
+from .label_format import LabelFormat
+from .prepared_copy import PREPARE, PreparedCopy
 
 ROLES = ('source', 'target', 'validation')
-# Pillow's names of 8-bit greyscale and palette images, whose pixels are ids as they are stored
-LABEL_MODES = ('L', 'P')
 
 
 class DomainDataset(BaseSegDataset):
@@ -30,7 +26,7 @@ class DomainDataset(BaseSegDataset):
     labels lie: :meth:`image_folder`, :meth:`label_path`.
 
     Args:
-        data_root (str): The data set's folder as downloaded.
+        data_root (str): The data set's folder as downloaded, or its prepared copy.
         num_classes (int): 7 or 19.
         role (str): 'source', 'target' or 'validation'.
         split (str, optional): Which part of the data set to read. Defaults to the training part
@@ -46,15 +42,22 @@ class DomainDataset(BaseSegDataset):
     Raises:
         MissingFileError: If a folder or a needed label is missing, or the split has no image.
         InputError: If the role or the number of classes is unknown, ``label_map`` names an id or
-            a class that cannot be, an image is there in two formats, or has changed since it was
-            prepared.
+            a class that cannot be, or an image is there in two formats. If ``data_root`` is a
+            prepared copy: if it is incomplete, the originals have changed since, or it was made
+            for another pipeline.
     """
 
     domain: str = ''
-    raw_labels: str = ''
+    raw_labels: RawLabels = {}
     image_suffixes: tuple[str, ...] = ('.png',)
     splits: dict[str, str] = dict(source='train', target='train', validation='val')
-    preparation: Preparation | None = None
+    # see LabelFormat
+    label_aspect_tolerance: float | None = None
+    last_id: int = 255
+    last_id_message: str = ''
+    # files of the data set that a prepared copy needs beside images and labels, if they are there
+    other_files: tuple[str, ...] = ()
+    prepared_copy: PreparedCopy | None = None
 
     def __init__(
         self,
@@ -94,7 +97,13 @@ class DomainDataset(BaseSegDataset):
                 f'label_map of {self.domain} has {wrong}, but a raw id is 0 to 255 and a class '
                 f'index 0 to {num_classes - 1}, or 255 to ignore.'
             )
-        self.label_lookup = lookup_table(label_map)
+        self.label_format = LabelFormat(
+            type(self).__name__,
+            lookup_table(label_map),
+            self.label_aspect_tolerance,
+            self.last_id,
+            self.last_id_message,
+        )
         super().__init__(
             data_root=str(data_root),
             metainfo=label_space(num_classes)._asdict(),
@@ -116,26 +125,6 @@ class DomainDataset(BaseSegDataset):
         """The label of an image, given as a path relative to :meth:`image_folder`."""
         raise NotImplementedError
 
-    def map_label(self, raw_label: np.ndarray, path: str) -> np.ndarray:
-        """Map raw label ids to class indices.
-
-        Args:
-            raw_label (np.ndarray): (H, W) uint8 raw ids.
-            path (str): The file it came from, for error messages.
-
-        Returns:
-            np.ndarray: (H, W) uint8 class indices, 255 = ignore.
-
-        Raises:
-            InputError: If the label is not a single-channel image.
-        """
-        if raw_label.ndim != 2:
-            raise InputError(
-                f'{path} is no single-channel image of label ids (shape {raw_label.shape}): point '
-                f'{type(self).__name__} at the id images of the data set.'
-            )
-        return self.label_lookup[raw_label]
-
     def check_image(self, image: Image.Image, path: str) -> None:
         """Check what the header of an image tells.
 
@@ -144,43 +133,18 @@ class DomainDataset(BaseSegDataset):
             path (str): The file it came from, for error messages.
 
         Raises:
-            InputError: If its values do not fit into 8 bits.
+            InputError: If its values do not fit into 8 bits, or it is a prepared copy of another
+                size than the copies have.
         """
         check_depth(image, path)
-
-    def check_label(self, label: Image.Image, image_size: tuple[int, int], path: str) -> None:
-        """Check what the header of a label image tells.
-
-        Args:
-            label (Image.Image): The label; its pixels need not be loaded.
-            image_size (tuple[int, int]): (width, height) of its image.
-            path (str): The file it came from, for error messages.
-
-        Raises:
-            InputError: If its pixels cannot be label ids, or its size does not fit the image.
-        """
-        if label.mode not in LABEL_MODES:
-            raise InputError(
-                f'{path} has mode {label.mode}, but label ids are an 8-bit image of mode '
-                f'{" or ".join(LABEL_MODES)}: point {type(self).__name__} at the id images of the '
-                'data set, or convert them.'
-            )
-        if not self.label_size_fits(label.size, image_size):
-            raise InputError(
-                f'{path} is {label.width}x{label.height}, but its image is '
-                f'{image_size[0]}x{image_size[1]}: replace the one that is wrong.'
-            )
-
-    def label_size_fits(self, label_size: tuple[int, int], image_size: tuple[int, int]) -> bool:
-        """Whether a label of this (width, height) may belong to an image of that one."""
-        return label_size == image_size
+        if self.prepared_copy is not None and image.size != self.prepared_copy.size:
+            raise InputError(f'{path} is damaged, its size is wrong: run {PREPARE} again.')
 
     def get_data_info(self, idx: int) -> dict:
-        """The record of one image; labelled roles carry check and mapping of their labels along."""
+        """The record of one image, with the format of its label where the role reads labels."""
         data_info = super().get_data_info(idx)
         if self.labelled:
-            data_info['check_label'] = self.check_label
-            data_info['map_label'] = self.map_label
+            data_info['label_format'] = self.label_format
         return data_info
 
     def prepare_data(self, idx: int) -> dict:
@@ -200,18 +164,22 @@ class DomainDataset(BaseSegDataset):
         Raises:
             InputError: If the image cannot be read. What else a transform raises passes through.
         """
-        path = data_info['img_path']
+        path, remedy = data_info['img_path'], data_info['remedy']
+        if self.prepared_copy is not None and pipeline is not self.pipeline:
+            self.prepared_copy.check_pipeline(pipeline)
         try:
-            if self.preparation is not None:
-                return self.preparation.run(pipeline, data_info)
             return pipeline(data_info)
         except Exception:
             # what a decoder raises does not tell the file: read it again to know, and to name it
-            open_image(path)
+            open_image(path, remedy=remedy)
             raise
 
     def load_data_list(self) -> list[dict]:
         """List the split's images, sorted by path, with their labels where the role has some."""
+        self.prepared_copy = PreparedCopy.read(self.data_root)
+        if self.prepared_copy is not None:
+            self.prepared_copy.check_complete()
+            self.prepared_copy.check_pipeline(self.pipeline)
         folder = self.image_folder()
         images = self.find_images(folder)
         data_list: list[dict[str, Any]] = [
@@ -222,54 +190,78 @@ class DomainDataset(BaseSegDataset):
                 label_map=None,
                 reduce_zero_label=False,
                 seg_fields=[],
+                remedy=REPLACE if self.prepared_copy is None else f'run {PREPARE} again',
             )
             for image in images
         ]
         if self.labelled:
             labels = [self.label_path(image) for image in images]
-            if self.require_labels:
+            if self.require_labels and self.prepared_copy is not None:
+                self.prepared_copy.require_files(labels)
+            elif self.require_labels:
                 self.require_files(labels)
             for data_info, label in zip(data_list, labels):
                 data_info['seg_map_path'] = str(label)
-        self.preparation = self.find_preparation(data_list)
+        if self.prepared_copy is not None:
+            self.check_originals(self.prepared_copy, images)
+            self.prepared_copy.replace_files(data_list)
         return data_list
 
-    def find_preparation(self, data_list: list[dict]) -> Preparation | None:
-        """The preparation for this pipeline, if some of the images have one; it is logged."""
-        loading, root = loading_of(self.pipeline), prepared_root(self.data_root)
-        if loading is None or root is None:
-            return None
-        preparation = Preparation(root, self.data_root, loading.size)
-        count = preparation.add_records(data_list, loading.labelled)
-        if count == 0:
-            return None
-        incomplete = count < len(data_list)
-        print_log(
-            f'The {self.role} {self.domain!r}: {count} of {len(data_list)} images are read from '
-            f'{preparation.folder}{f"; for all of them run {PREPARE}." if incomplete else "."}',
-            logger='current',
-            level=logging.WARNING if incomplete else logging.INFO,
-        )
-        return preparation
+    def check_originals(self, copy: PreparedCopy, images: list[Path]) -> None:
+        """Check that a copy has the images that its data set has now, where that is there.
+
+        Raises:
+            InputError: If images were added to the data set or removed.
+        """
+        if copy.has_source:
+            original = shallow_copy(self)
+            original.data_root, original.prepared_copy = copy.source, None
+            folder = original.image_folder()
+            if original.find_images(folder) != images:
+                raise InputError(copy.stale(f'Images of {folder} were added or removed'))
+
+    def list_images(self, folder: Path) -> list[Path]:
+        """The files under ``folder``, relative to it; links to folders are followed.
+
+        Of a prepared copy these are the names of the originals.
+        """
+        copy = self.prepared_copy
+        if copy is not None:
+            return copy.names_in(folder)
+        return [
+            Path(root, name).relative_to(folder)
+            for root, _, names in os.walk(folder, followlinks=True)
+            for name in names
+        ]
 
     def find_images(self, folder: Path) -> list[Path]:
-        """All images under ``folder``, relative to it and sorted; links to folders are followed."""
-        if not folder.is_dir():
+        """All images under ``folder``, relative to it and sorted.
+
+        Raises:
+            MissingFileError: If there is none.
+            InputError: If an image is there in two formats.
+        """
+        copy = self.prepared_copy
+        if copy is None and not folder.is_dir():
             raise MissingFileError(
                 f'{folder} does not exist: put or link the data set {self.domain} to '
                 f'{self.data_root}, or correct its data_root or MLCL_DATA_ROOT.'
             )
         images = sorted(
-            Path(root, name).relative_to(folder)
-            for root, _, names in os.walk(folder, followlinks=True)
-            for name in names
+            image
+            for image in self.list_images(folder)
             # macOS leaves ._ files beside the images
-            if name.endswith(self.image_suffixes) and not name.startswith('.')
+            if image.name.endswith(self.image_suffixes) and not image.name.startswith('.')
         )
         names = [image.with_suffix('') for image in images]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f'{folder / twice} is there in two formats: remove one of them.')
+        if not images and copy is not None:
+            raise MissingFileError(
+                f'{copy.root} has no images of the split {self.split!r} of {type(self).__name__}: '
+                f'run {PREPARE} with a CONFIG that reads them.'
+            )
         if not images:
             raise MissingFileError(
                 f'{folder} holds no *{" or *".join(self.image_suffixes)} image: check data_root '

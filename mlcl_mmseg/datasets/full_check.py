@@ -15,6 +15,7 @@ from rich.progress import track
 
 from ..errors import InputError, MissingFileError
 from ..labels import IGNORE_INDEX
+from .config_domains import config_domains
 from .domain import DomainDataset
 from .image_files import open_image
 
@@ -84,7 +85,7 @@ def check_config_data(config: Config, num_workers: int | None = None) -> DataRep
         DataReport: What is wrong and what is there.
     """
     report, owners = DataReport(), defaultdict(list)
-    for role, domain_config in domain_configs(config):
+    for role, domain_config, _ in config_domains(config):
         options = dict(role=role, pipeline=[], require_labels=False)
         try:
             domain = DATASETS.build({**domain_config, **options})
@@ -107,30 +108,6 @@ def check_config_data(config: Config, num_workers: int | None = None) -> DataRep
         report.domains.append(summarise(domain, name, checks, missing))
     report.problems += shared_images(owners.values())
     return report
-
-
-def domain_configs(config: Config) -> Iterable[tuple[str, dict]]:
-    """The domains that a config reads, with their roles; what is tested is often what validates."""
-    train, seen = config.train_dataloader.dataset, []
-    for role, domains in (
-        ('source', [train.source]),
-        ('target', train.targets),
-        *(('validation', validated(loader.dataset)) for loader in validation_loaders(config)),
-    ):
-        for domain in domains:
-            if (role, domain) not in seen:
-                seen.append((role, domain))
-                yield role, domain
-
-
-def validation_loaders(config: Config) -> list[Config]:
-    """The loaders of validation and test that there are."""
-    return [config[key] for key in ('val_dataloader', 'test_dataloader') if config.get(key)]
-
-
-def validated(dataset: dict) -> list[dict]:
-    """The domains of a data set that validates: several, or itself."""
-    return dataset.get('domains') or [dataset]
 
 
 def missing_labels(domain: DomainDataset, report: DataReport) -> list[str]:
@@ -184,6 +161,10 @@ def check_sample(index: int) -> SampleCheck:
     data_info = domain.get_data_info(index)
     check = SampleCheck(data_info['img_path'])
     try:
+        if domain.prepared_copy is not None:
+            # unlike PNG, its format has no checksums
+            for key in ('img_path', 'seg_map_path') if domain.labelled else ('img_path',):
+                domain.prepared_copy.check_content(data_info[key])
         image = open_image(check.path)
         check.size = f'{image.width}x{image.height}'
         check.digest = hashlib.sha256(image.tobytes()).hexdigest()
@@ -207,7 +188,7 @@ def check_label(
         InputError: If it cannot be read, or has another mode or size than it should.
     """
     label = open_image(path)
-    domain.check_label(label, image_size, path)
+    domain.label_format.check(label, image_size, path)
     if label.size != image_size:
         check.notes.append(
             f'{path} is {label.width}x{label.height}, its image {image_size[0]}x{image_size[1]}: '
@@ -221,25 +202,26 @@ def check_label(
             f'{path} has the ids {", ".join(map(str, unknown))}, which {type(domain).__name__} '
             'does not know: give it the id images of the data set, or a label_map.'
         )
-    elif all(domain.label_lookup[each] == IGNORE_INDEX for each in ids):
+    elif all(domain.label_format.lookup[each] == IGNORE_INDEX for each in ids):
         check.notes.append(f'{path} has no pixel of a class: all are ignored.')
 
 
 def summarise(
-    domain: DomainDataset, name: str, checks: Sequence[SampleCheck], missing: list[str]
+    domain: DomainDataset, title: str, checks: Sequence[SampleCheck], missing: list[str]
 ) -> DomainReport:
     """Add up the samples of a domain."""
     sizes = dict(Counter(check.size for check in checks if check.size).most_common())
     counts = [check.counts for check in checks if check.counts is not None]
     if not counts:
-        return DomainReport(name, len(domain), sizes, missing, {}, None)
+        return DomainReport(title, len(domain), sizes, missing, {}, None)
     total = np.sum(counts, axis=0)
     classes = domain.metainfo['classes']
     pixels = {
-        each: int(total[domain.label_lookup == index].sum()) for index, each in enumerate(classes)
+        each: int(total[domain.label_format.lookup == index].sum())
+        for index, each in enumerate(classes)
     }
     ignored = 1 - sum(pixels.values()) / int(total.sum())
-    return DomainReport(name, len(domain), sizes, missing, pixels, ignored)
+    return DomainReport(title, len(domain), sizes, missing, pixels, ignored)
 
 
 def shared_images(owners: Iterable[list[tuple[str, str]]]) -> list[str]:

@@ -9,15 +9,18 @@ from ..errors import InputError
 # how Pillow's names of modes begin whose values have more than 8 bits; read as RGB, most become
 # white
 DEEP_MODES = ('I', 'F')
+# what to do about a file that cannot be read
+REPLACE = 'replace the file'
 
 
-def open_image(path: str | Path, load: bool = True) -> Image.Image:
+def open_image(path: str | Path, load: bool = True, remedy: str = REPLACE) -> Image.Image:
     """Open an image file with Pillow and close it again.
 
     Args:
         path (str | Path): The file.
         load (bool): Whether to decode the pixels, of a PNG after a look at its checksums. If not,
             only the header is read, and the result serves for its ``mode`` and ``size`` alone.
+        remedy (str): What to do if it cannot be read.
 
     Returns:
         Image.Image: The image, as it is stored.
@@ -36,7 +39,7 @@ def open_image(path: str | Path, load: bool = True) -> Image.Image:
             return image
     # Pillow's decoders pass on whatever a damaged file makes them stumble over
     except Exception as error:
-        raise InputError(f'{path} cannot be read ({reason(error)}): replace the file.') from error
+        raise InputError(f'{path} cannot be read ({reason(error)}): {remedy}.') from error
 
 
 def reason(error: Exception) -> str:

@@ -1,8 +1,6 @@
-"""The stages of the method in one launch: which is complete, which goes on, which starts anew."""
+"""The stages of one launch: which are complete, which one is resumed, which start from scratch."""
 
-import copy
 import gc
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,32 +11,35 @@ from mmengine.runner import Runner
 
 from ..durable_files import locked_folder
 from ..errors import InputError
+from .rehearsal import check_in_full, rehearse
 from .stage_files import (
     COMPLETE,
     STARTED,
     announce,
     best_checkpoint,
+    check_best,
     check_checkpoint,
     is_complete,
+    keeps_best,
     latest_checkpoint,
-    latest_whole_checkpoint,
     read_marker,
+    resume_from_latest,
     set_aside,
     write_marker,
 )
-from .stage_settings import check_same_settings, decisive_settings
+from .stage_settings import check_same_settings, fingerprint
 
 
 def train_stages(configs: Sequence[Config], resume: bool) -> None:
-    """Train what is not complete, each stage from the best checkpoint of the one before.
+    """Train the stages that are not complete, each from the best checkpoint of the one before.
 
     A stage is complete when its work dir holds the marker that is written after its last
     iteration. Every process has to see the same files.
 
     Args:
         configs (Sequence[Config]): The stages' configs in order, each with its own work dir.
-        resume (bool): Go on with the last stage that has a checkpoint. Otherwise a stage that is
-            not complete, and the last one in any case, starts anew.
+        resume (bool): Whether to resume the last stage that has a checkpoint. Otherwise every
+            stage that is not complete, and the last one in any case, starts from scratch.
 
     Raises:
         InputError: If two stages share a work dir or another run uses it, a stage keeps no best
@@ -57,29 +58,33 @@ def train_locked_stages(
     configs: Sequence[Config], resume: bool, locks: Sequence[ExitStack]
 ) -> None:
     """:func:`train_stages` in work dirs that no other run uses."""
-    settings = [decisive_settings(config, number == 0) for number, config in enumerate(configs)]
+    settings = [fingerprint(config, number == 0) for number, config in enumerate(configs)]
     first = first_to_train(configs, settings, resume)
     # other runs may start from the same complete stage
     for lock in locks[:first]:
         lock.close()
-    goes_on = resume and latest_checkpoint(configs[first]) is not None
+    resumes = resume and latest_checkpoint(configs[first]) is not None
     barrier()
-    if goes_on and is_complete(configs[first]):
+    if resumes and is_complete(configs[first]):
         announce(f'{configs[first].work_dir} is complete: there is nothing to resume.')
         return
-    for config in configs[first + 1 :]:
-        rehearse(config)
+    if resumes:
+        resume_from_latest(configs[first])
+        # it has the same tensors as the best checkpoint that the stage will end with
+        start = configs[first].load_from
+    else:
+        start = start_of(configs, first)
+    rehearse(configs[first + resumes :], start)
+    # the first stage checks all its data when its training starts, right after this
+    check_in_full(configs[first + 1 :])
     for number in range(first, len(configs)):
         config = configs[number]
         title = f'Stage {number + 1} of {len(configs)}, {config.model.type}, in {config.work_dir}'
-        if goes_on and number == first:
-            resume_from_latest(config)
-            announce(f'{title}, goes on from {config.load_from}.')
+        if resumes and number == first:
+            announce(f'{title}, resumes from {config.load_from}.')
         else:
             warn_of_schedule(config)
-            if number > 0:
-                config.load_from = best_checkpoint(configs[number - 1])
-            check_checkpoint(config.get('load_from'))
+            config.load_from = start_of(configs, number)
             config.resume = False
             set_aside(configs[number:])
             announce(f'{title}, starts from {config.load_from or "the initial weights"}.')
@@ -90,7 +95,7 @@ def check_stages(configs: Sequence[Config]) -> None:
     """Refuse stages that cannot follow each other.
 
     Raises:
-        InputError: If two share a work dir, or one keeps no best checkpoint for the next.
+        InputError: If two stages share a work dir, or one keeps no best checkpoint for the next.
     """
     folders = [Path(config.work_dir).resolve() for config in configs]
     if len(set(folders)) < len(folders):
@@ -99,7 +104,7 @@ def check_stages(configs: Sequence[Config]) -> None:
             'work_dir out of the configs.'
         )
     for config in configs[:-1]:
-        if not (config.get('default_hooks', {}).get('checkpoint') or {}).get('save_best'):
+        if not keeps_best(config):
             raise InputError(
                 f'The stage in {config.work_dir} would keep no best checkpoint to start the next '
                 "one from: set default_hooks.checkpoint.save_best='mIoU'."
@@ -107,7 +112,9 @@ def check_stages(configs: Sequence[Config]) -> None:
 
 
 def first_to_train(configs: Sequence[Config], settings: Sequence[dict], resume: bool) -> int:
-    """The number of the stage with which this launch begins.
+    """Index of the stage with which this launch begins.
+
+    A complete stage makes those before it unnecessary.
 
     Raises:
         InputError: If a stage that is to be used or resumed was trained with other settings.
@@ -118,25 +125,25 @@ def first_to_train(configs: Sequence[Config], settings: Sequence[dict], resume: 
         for number in begun:
             check_resumable(configs[number], settings[number])
         return begun[-1]
-    for number in range(last):
-        if not is_complete(configs[number]):
-            return number
-        check_usable(configs[number], settings[number])
-        announce(f'{configs[number].work_dir} is complete.')
-    return last
+    for number in range(last - 1, -1, -1):
+        if is_complete(configs[number]):
+            check_usable(configs[number], settings[number])
+            announce(f'{configs[number].work_dir} is complete.')
+            return number + 1
+    return 0
 
 
 def check_resumable(config: Config, settings: dict) -> None:
-    """Refuse to go on with a stage that was started with other settings.
+    """Refuse to resume a stage that was started with other settings.
 
     Raises:
-        InputError: If so.
+        InputError: If the settings differ.
     """
     check_same_settings(
         read_marker(config, STARTED)['settings'],
         settings,
         f'{config.work_dir} was started',
-        'resume with the same ones, or leave out --resume to start anew',
+        'resume with the same settings, or start from scratch without --resume',
     )
 
 
@@ -144,49 +151,38 @@ def check_usable(config: Config, settings: dict) -> None:
     """Refuse to use a complete stage that was trained with other settings.
 
     Raises:
-        InputError: If so.
+        InputError: If the settings differ.
     """
     check_same_settings(
         read_marker(config, COMPLETE)['settings'],
         settings,
         f'{config.work_dir} is complete but was trained',
-        f'pass --cfg-options load_from={best_checkpoint(config)} to use it all the same, or '
-        'remove it',
+        f'pass --cfg-options load_from={best_checkpoint(config)} to use it anyway, or remove it',
     )
 
 
-def rehearse(config: Config) -> None:
-    """Build a stage and run its checks: a mistake in it shall end the launch at its beginning."""
-    config = copy.deepcopy(config)
-    config.load_from = 'the stage before'
-    config.resume = False
-    config.experiment_name = 'rehearsal'
-    config.log_level = 'ERROR'
-    if config.get('visualizer'):
-        config.visualizer.vis_backends = []
-    with tempfile.TemporaryDirectory() as config.work_dir:
-        runner = Runner.from_cfg(config)
-        # asking for the loops builds them
-        _ = runner.train_loop, runner.val_loop
-        # as Runner.train does
-        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
-        runner.build_param_scheduler(runner.param_schedulers or [])
-        runner.call_hook('before_run')
-    # the first stage needs its memory
-    del runner, _
-    gc.collect()
+def start_of(configs: Sequence[Config], number: int) -> str | None:
+    """The checkpoint that a stage starts from, None for the initial weights.
+
+    Raises:
+        InputError: If the file does not exist.
+    """
+    if number > 0:
+        return best_checkpoint(configs[number - 1])
+    start = configs[0].get('load_from')
+    check_checkpoint(start)
+    return start
 
 
 def warn_of_schedule(config: Config) -> None:
-    """Say it where a training ends before or after its learning rate has come down to 0."""
+    """Log a note where a training ends before or after its learning rate reaches 0."""
     schedulers = config.get('param_scheduler') or []
     for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
         end, max_iters = scheduler.get('end'), config.train_cfg.get('max_iters')
         if scheduler.get('type') == 'PolyLR' and end != (max_iters or 0) + 1:
             announce(
                 f'Note that train_cfg.max_iters is {max_iters} but param_scheduler.end {end}, not '
-                'one more: the learning rate ends elsewhere than at 0.'
+                'one more: the learning rate does not end at 0.'
             )
 
 
@@ -195,7 +191,7 @@ def train_stage(config: Config, settings: dict) -> None:
 
     Args:
         config (Config): Of the stage.
-        settings (dict): Its :func:`decisive_settings`, which the marker keeps.
+        settings (dict): Its :func:`fingerprint`, which the marker keeps.
 
     Raises:
         InputError: If it ends without the best checkpoint that it should have kept.
@@ -204,11 +200,7 @@ def train_stage(config: Config, settings: dict) -> None:
     runner = Runner.from_cfg(config)
     runner.train()
     best = runner.message_hub.runtime_info.get('best_ckpt')
-    if best is None and settings['best_checkpoint']:
-        raise InputError(
-            f'{config.work_dir} ends without a best checkpoint: let train_cfg.val_interval not '
-            'exceed train_cfg.max_iters.'
-        )
+    check_best(config, best)
     marker = dict(
         best_checkpoint=None if best is None else Path(best).name,
         iterations=runner.iter,
@@ -218,10 +210,3 @@ def train_stage(config: Config, settings: dict) -> None:
     # the next stage needs this one's memory and loader processes
     del runner
     gc.collect()
-
-
-def resume_from_latest(config: Config) -> None:
-    """Let a stage go on from its latest checkpoint; ImageNet weights are not needed then."""
-    config.resume = True
-    config.load_from = latest_whole_checkpoint(config)
-    config.model.backbone.init_cfg = None

@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader
 from ..errors import InputError
 from ..methods.base import ALL_PARTS, DomainSegmentor, segmentor_of
 from .runner_access import is_resuming
-from .runner_access import is_resuming
 
 
 @LOOPS.register_module()
@@ -37,7 +36,7 @@ class StreamTrainLoop(IterBasedTrainLoop):
         val_interval (int): Iterations between validations.
 
     Raises:
-        InputError: If one of these numbers is less than 1.
+        InputError: If one of these numbers is less than 1, or ``val_begin`` exceeds ``max_iters``.
     """
 
     def __init__(
@@ -52,6 +51,11 @@ class StreamTrainLoop(IterBasedTrainLoop):
         for name, number in numbers.items():
             if number < 1:
                 raise InputError(f'train_cfg.{name} is {number}: make it 1 or more.')
+        if val_begin > max_iters:
+            raise InputError(
+                f'train_cfg.val_begin is {val_begin}, but train_cfg.max_iters is {max_iters}: make '
+                'it no larger, or nothing is ever validated.'
+            )
         if isinstance(dataloader, dict):
             dataloader = {'pin_memory': torch.cuda.is_available(), **dataloader}
         # IterBasedTrainLoop's own would start the loader here, at the beginning of the stream

@@ -76,8 +76,9 @@ class DomainSegmentor(EncoderDecoder):
         **kwargs: Arguments of :class:`mmseg.models.EncoderDecoder`.
     """
 
-    # the folder and the prefix of log entries of a stage that trains with this method
-    stage_name: str = 'stage'
+    # the folder and the prefix of log entries of a stage that trains with this method; if empty,
+    # the name of the class in snake case
+    stage_name: str = ''
     # tensors that prediction needs: every checkpoint has to hold them
     deployed_parts: tuple[str, ...] = ('backbone.', 'neck.', 'decode_head.')
     # tensors that are taken over from the checkpoint that a training starts from

@@ -5,13 +5,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 
+from ..datasets.config_domains import crop_size, working_size
+from ..errors import InputError
 from .groups import Group, published_settings
 from .markup import Markup, details, paragraph, section, table, tag
 from .run import Run
 
 # settings that differ only because of where a run is stored or how it was started
-PLACES = ('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher', 'warmup')
+PLACES = (
+    *('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher'),
+    *('stage_before', 'warmup'),
+)
 
 
 def domains_of(groups: Sequence[Group]) -> list[str]:
@@ -70,8 +76,8 @@ def settings(groups: Sequence[Group]) -> Markup:
         'targets': lambda run: (
             ' '.join(each.domain for each in run.config.train_dataloader.dataset.targets) or 'none'
         ),
-        'images (width, height)': lambda run: size_of(run, 'Resize', 'scale'),
-        'crops (width, height)': lambda run: size_of(run, 'WeakAugmentation', 'crop_size'),
+        'images (width, height)': lambda run: size(run, working_size),
+        'crops (width, height)': lambda run: size(run, crop_size),
         'images per domain and step': lambda run: run.settings['train_dataloader']['batch_size'],
         'processes': lambda run: run.environment.get('processes', 'unknown'),
         'iterations': lambda run: run.config.train_cfg.max_iters,
@@ -106,11 +112,12 @@ def describe(backbone: dict) -> str:
     return f'{backbone["type"]}({", ".join(pairs)})'
 
 
-def size_of(run: Run, transform: str, key: str) -> str:
-    """The size (width, height) that a transform of the source pipeline has under a key."""
-    steps = {step.type: step for step in run.config.train_dataloader.dataset.source_pipeline}
-    size = steps.get(transform, {}).get(key)
-    return 'unknown' if size is None else '×'.join(map(str, size))
+def size(run: Run, read: Callable[[Config], tuple[int, int]]) -> str:
+    """The size (width, height) that ``read`` finds in the config of a run, as text."""
+    try:
+        return '×'.join(map(str, read(run.config)))
+    except InputError:
+        return 'unknown'
 
 
 def optimizers(run: Run) -> dict[str, dict]:

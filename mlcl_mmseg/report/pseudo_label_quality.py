@@ -93,7 +93,7 @@ def measure(domain: DomainDataset, pairs: Sequence[tuple[Path, str]]) -> dict[st
     num_kept = num_pixels = 0
     for pseudo_label, label_file in pairs:
         hard, kept = read_pseudo_label(pseudo_label)
-        label = domain.map_label(np.array(open_image(label_file)), label_file)
+        label = domain.label_format.map(np.array(open_image(label_file)), label_file)
         label = at_grid_points(label, hard.shape)
         for number, chosen in enumerate((label != IGNORE_INDEX, kept & (label != IGNORE_INDEX))):
             pairs_of = label[chosen].astype(int) * num_classes + hard[chosen]

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from ..datasets import cityscapes, gta5, idd, mapillary
 from ..errors import InputError
-from ..labels import IGNORE_INDEX, LABEL_SPACES, RAW_LABELS, raw_label_map
+from ..labels import IGNORE_INDEX, LABEL_SPACES, RawLabels, raw_label_map
 from .looks import LOOKS
 from .paint import PARTS, draw_scene
 
@@ -27,7 +28,7 @@ class Layout(NamedTuple):
 
     Attributes:
         folder (str): Its folder in the data root.
-        raw_labels (str): A key of :data:`RAW_LABELS`.
+        raw_labels (RawLabels): Its table of raw label ids.
         image (str): Path of an image, with the fields ``{split}`` and ``{number}``.
         label (str): Path of a label image, with the same fields.
         splits (tuple[str, ...]): Names of the training split and, if there is one, of the
@@ -38,7 +39,7 @@ class Layout(NamedTuple):
     """
 
     folder: str
-    raw_labels: str
+    raw_labels: RawLabels
     image: str
     label: str
     splits: tuple[str, ...]
@@ -49,7 +50,7 @@ class Layout(NamedTuple):
 LAYOUTS = {
     'gta5': Layout(
         folder='GTA5',
-        raw_labels='gta5',
+        raw_labels=gta5.RAW_LABELS,
         image='images/{number:05d}.png',
         label='labels/{number:05d}.png',
         splits=('all',),
@@ -58,7 +59,7 @@ LAYOUTS = {
     ),
     'cityscapes': Layout(
         folder='Cityscapes',
-        raw_labels='cityscapes',
+        raw_labels=cityscapes.RAW_LABELS,
         image='leftImg8bit/{split}/toytown/toytown_{number:06d}_000019_leftImg8bit.png',
         label='gtFine/{split}/toytown/toytown_{number:06d}_000019_gtFine_labelIds.png',
         splits=('train', 'val'),
@@ -66,7 +67,7 @@ LAYOUTS = {
     ),
     'mapillary': Layout(
         folder='Mapillary',
-        raw_labels='mapillary_v1.2',
+        raw_labels=mapillary.RAW_LABELS,
         image='{split}/images/toy_{number:06d}.jpg',
         label='{split}/v1.2/labels/toy_{number:06d}.png',
         splits=('training', 'validation'),
@@ -81,7 +82,7 @@ LAYOUTS = {
     ),
     'idd': Layout(
         folder='IDD_Segmentation',
-        raw_labels='idd',
+        raw_labels=idd.RAW_LABELS,
         image='leftImg8bit/{split}/0/{number:06d}_leftImg8bit.png',
         label='gtFine/{split}/0/{number:06d}_gtFine_labelids.png',
         splits=('train', 'val'),
@@ -112,7 +113,7 @@ class Frame(NamedTuple):
 
 def raw_ids(layout: Layout) -> np.ndarray:
     """The raw label id of each part, (len(PARTS),) uint8."""
-    ids = {name: raw_id for raw_id, (name, *_) in RAW_LABELS[layout.raw_labels].items()}
+    ids = {name: raw_id for raw_id, (name, *_) in layout.raw_labels.items()}
     return np.array([ids[layout.other_names.get(part, part)] for part in PARTS], np.uint8)
 
 

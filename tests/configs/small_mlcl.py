@@ -4,7 +4,7 @@ _base_ = [
     '../../configs/_base_/schedules/self_training.py',
     './real_images.py',
 ]
-warmup = '{{ fileDirname }}/small_warmup.py'
+stage_before = '{{ fileDirname }}/small_warmup.py'
 model = dict(
     type='MCLSegmentor',
     targets=[target['domain'] for target in _base_.targets],

@@ -8,7 +8,8 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from mlcl_mmseg.labels import RAW_LABELS
+from mlcl_mmseg.datasets import cityscapes, gta5, idd, mapillary
+from mlcl_mmseg.labels import RawLabels
 
 WIDTH, HEIGHT = 48, 24
 LOAD = dict(
@@ -32,7 +33,7 @@ class Layout(NamedTuple):
     """Where a data set keeps its files."""
 
     type: str
-    raw_labels: str
+    raw_labels: RawLabels
     image: str
     label: str
     frames: tuple[str, ...]
@@ -44,7 +45,7 @@ class Layout(NamedTuple):
 LAYOUTS = {
     'gta5': Layout(
         'GTA5Domain',
-        'gta5',
+        gta5.RAW_LABELS,
         'images/{frame}.png',
         'labels/{frame}.png',
         ('00001', '00002', '00007'),
@@ -54,14 +55,14 @@ LAYOUTS = {
     ),
     'cityscapes': Layout(
         'CityscapesDomain',
-        'cityscapes',
+        cityscapes.RAW_LABELS,
         'leftImg8bit/{split}/{frame}_leftImg8bit.png',
         'gtFine/{split}/{frame}_gtFine_labelIds.png',
         ('aachen/aachen_000000_000019', 'aachen/aachen_000001_000019', 'ulm/ulm_000000_000019'),
     ),
     'mapillary': Layout(
         'MapillaryDomain',
-        'mapillary_v1.2',
+        mapillary.RAW_LABELS,
         '{split}/images/{frame}.jpg',
         '{split}/v1.2/labels/{frame}.png',
         ('Yz-b', '_0aQ', 'x_1'),
@@ -71,7 +72,7 @@ LAYOUTS = {
     ),
     'idd': Layout(
         'IDDDomain',
-        'idd',
+        idd.RAW_LABELS,
         'leftImg8bit/{split}/{frame}_leftImg8bit.png',
         'gtFine/{split}/{frame}_gtFine_labelids.png',
         ('0/005506', '0/024541', '119/903127'),
@@ -99,10 +100,10 @@ def random_pixels(seed, height=HEIGHT, width=WIDTH):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def random_ids(seed, raw_labels, height=HEIGHT, width=WIDTH):
-    return np.random.default_rng(seed).choice(
-        np.array(list(RAW_LABELS[raw_labels]), np.uint8), (height, width)
-    )
+def random_ids(seed, name, height=HEIGHT, width=WIDTH):
+    """Raw ids of a data set."""
+    ids = np.array(list(LAYOUTS[name].raw_labels), np.uint8)
+    return np.random.default_rng(seed).choice(ids, (height, width))
 
 
 def build_domain(name, root, role='validation', num_classes=19, **options):
@@ -118,10 +119,10 @@ def expected_label(number, name, num_classes, size=(32, 16)):
     """Class indices of a frame that :func:`make_tree` wrote, as RESIZE leaves them."""
     raw_labels = LAYOUTS[name].raw_labels
     ids = np.asarray(
-        Image.fromarray(random_ids(number, raw_labels)).resize(size, Image.Resampling.NEAREST)
+        Image.fromarray(random_ids(number, name)).resize(size, Image.Resampling.NEAREST)
     )
     column = {7: 1, 19: 2}[num_classes]
-    return np.array([[RAW_LABELS[raw_labels][i][column] for i in row] for row in ids.tolist()])
+    return np.array([[raw_labels[i][column] for i in row] for row in ids.tolist()])
 
 
 @pytest.fixture(scope='package', autouse=True)
@@ -146,7 +147,7 @@ def make_tree(tmp_path):
                 if labels:
                     write_label(
                         root / layout.label.format(**where),
-                        random_ids(number, layout.raw_labels),
+                        random_ids(number, name),
                         layout.palette,
                     )
         return root

@@ -51,13 +51,13 @@ def test_target_needs_no_labels(make_tree, name):
     assert len(domain) == len(layout.frames)
     for sample in domain:
         assert sample['img'].shape == (16, 32, 3)
-        assert {'gt_seg_map', 'seg_map_path', 'map_label'}.isdisjoint(sample)
+        assert {'gt_seg_map', 'seg_map_path', 'label_format'}.isdisjoint(sample)
 
 
 @pytest.mark.parametrize('name', DATA_SETS)
 def test_target_with_labels_does_not_know_them(make_tree, name):
     sample = build_domain(name, make_tree(name), 'target')[0]
-    assert {'gt_seg_map', 'seg_map_path', 'map_label'}.isdisjoint(sample)
+    assert {'gt_seg_map', 'seg_map_path', 'label_format'}.isdisjoint(sample)
 
 
 @pytest.mark.parametrize('name', DATA_SETS)

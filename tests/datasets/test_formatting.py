@@ -18,7 +18,7 @@ def test_training_sample_becomes_tensors():
         strong_cutout=np.array([1, 2, 3, 4]),
         img_path='image.png',
         scale=(1, 1),
-        map_label=print,
+        label_format=print,
     )
     packed = TRANSFORMS.build(dict(type='PackDomainInputs'))(results)
     assert packed.pop('img_path') == 'image.png'

@@ -3,6 +3,9 @@
 import pytest
 from scipy.io import savemat
 
+from mlcl_mmseg.datasets import gta5
+from mlcl_mmseg.errors import InputError
+
 from .conftest import build_domain, random_pixels, write_image
 
 
@@ -47,3 +50,27 @@ def test_gta5_unknown_split(make_tree):
     save_split(root)
     with pytest.raises(ValueError, match="split is 'training', but .* all, train, val, test"):
         build_domain('gta5', root, split='training')
+
+
+def test_gta5_split_without_the_array(make_tree):
+    root = make_tree('gta5')
+    savemat(root / 'split.mat', dict(trainIds=[[1]]))
+    with pytest.raises(InputError, match=r"split\.mat cannot be read \(KeyError: 'valIds"):
+        build_domain('gta5', root, split='val')
+
+
+@pytest.mark.parametrize(
+    ('code', 'reason'),
+    [
+        ('import os, signal; os.kill(os.getpid(), signal.SIGSEGV)', 'exit code -11'),
+        ('print("[1, null]")', r'int\(\) argument must be'),
+        ('print(chr(0))', 'Expecting value'),
+    ],
+)
+def test_gta5_split_whose_reader_fails(make_tree, monkeypatch, code, reason):
+    """SciPy's reader ends its process on some damaged files: this one goes on."""
+    root = make_tree('gta5')
+    save_split(root)
+    monkeypatch.setattr(gta5, 'READ_ARRAY', code)
+    with pytest.raises(InputError, match=rf'split\.mat cannot be read \({reason}.*: download it'):
+        build_domain('gta5', root, split='train')

@@ -1,5 +1,7 @@
 """Label images, as they are loaded and as they are refused: when loaded, and by the check."""
 
+import pickle
+
 import numpy as np
 import pytest
 from mmcv.transforms import Compose
@@ -135,5 +137,15 @@ def test_without_a_label_to_load_nothing_happens():
 @pytest.mark.parametrize('name', LAYOUTS)
 def test_only_gta5_tolerates_other_sizes(make_tree, name):
     domain: DomainDataset = DATASETS.build(config(make_tree(name).parent, name, role='source'))
-    assert domain.label_size_fits((48, 24), (48, 24))
-    assert domain.label_size_fits((1280, 720), (1914, 1052)) == (name == 'gta5')
+    assert domain.label_format.size_fits((48, 24), (48, 24))
+    assert domain.label_format.size_fits((1280, 720), (1914, 1052)) == (name == 'gta5')
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_records_are_small_plain_data(make_tree, name):
+    """Without the data set that they are of."""
+    domain = DATASETS.build(config(make_tree(name).parent, name, role='source'))
+    record = domain.get_data_info(0)
+    assert len(pickle.dumps(record)) < 2000
+    found = pickle.loads(pickle.dumps(record))['label_format']
+    np.testing.assert_array_equal(found.lookup, domain.label_format.lookup)

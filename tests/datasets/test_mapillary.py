@@ -30,7 +30,7 @@ def test_mapillary_prefers_the_v12_labels(make_tree):
 def test_mapillary_refuses_ids_of_v2(make_tree):
     root = make_tree('mapillary')
     path = root / 'validation' / 'v1.2' / 'labels' / '_0aQ.png'
-    ids = random_ids(1, 'mapillary_v1.2')
+    ids = random_ids(1, 'mapillary')
     ids[HEIGHT // 2 :] = 66
     write_label(path, ids, palette=True)
     domain = build_domain('mapillary', root)

@@ -22,7 +22,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from PIL import Image
 
-from ..released.test_checkpoint import release
+from ..methods.mcl.released.test_checkpoint import release
 from ..tools.test_train_and_test import SRUN
 from .pages import PAGES, ROOT, files_of
 from .warm_python import WarmPython, write_client

@@ -50,7 +50,7 @@ def test_a_file_is_shown_once():
 def test_configs(shown, name):
     config = Config.fromfile(shown / name)
     check_config(config)
-    assert config.get('warmup') is None or Path(config.warmup).is_file()
+    assert config.get('stage_before') is None or Path(config.stage_before).is_file()
 
 
 @pytest.mark.parametrize('place', DEFINITIONS)

@@ -8,7 +8,7 @@ from mlcl_mmseg.engine import stages
 from mlcl_mmseg.engine.stage_files import COMPLETE, write_marker
 from mlcl_mmseg.evaluation import DomainIoUMetric
 
-from ..small_run import load_config
+from ..small_run import load_config, skip_rehearsal
 from .pretended_stages import leave_checkpoint, make_config
 from .recorded_run import run
 
@@ -70,5 +70,5 @@ def trained(monkeypatch):
         write_marker(config, COMPLETE, marker)
 
     monkeypatch.setattr(stages, 'train_stage', train_stage)
-    monkeypatch.setattr(stages, 'rehearse', lambda config: None)
+    skip_rehearsal(monkeypatch)
     return calls

@@ -21,7 +21,7 @@ from mlcl_mmseg.pseudo_labels.store import PseudoLabelGeneration
 from mlcl_mmseg.report.run import by_log
 
 from ..same import assert_same
-from ..small_run import load_config
+from ..small_run import load_config, skip_rehearsal
 
 FORK = multiprocessing.get_context('fork')
 ITERATIONS = 6
@@ -56,6 +56,7 @@ def launch(configs, kill_after=None):
 @pytest.fixture(autouse=True)
 def data(toy_data, monkeypatch):
     monkeypatch.setenv('MLCL_REAL_DATA', str(toy_data))
+    skip_rehearsal(monkeypatch)
 
 
 @pytest.fixture(scope='module')
@@ -63,6 +64,7 @@ def uninterrupted(toy_data, tmp_path_factory):
     """Seconds, and what a run leaves that is not killed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('MLCL_REAL_DATA', str(toy_data))
+        skip_rehearsal(patch)
         start = time.perf_counter()
         configs = make_stages(tmp_path_factory.mktemp('whole'))
         assert launch(configs)

@@ -18,6 +18,13 @@ from mlcl_mmseg.methods.mcl.selection import select_pseudo_label
 from mlcl_mmseg.pseudo_labels import load_soft_pseudo_label
 from mlcl_mmseg.report.run import read_run
 
+from ..small_run import skip_rehearsal
+
+
+@pytest.fixture(autouse=True)
+def no_rehearsal(monkeypatch):
+    skip_rehearsal(monkeypatch)
+
 
 @pytest.fixture
 def trained(toy_config):

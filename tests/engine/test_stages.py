@@ -10,7 +10,8 @@ from mlcl_mmseg.engine.stage_files import COMPLETE, POINTER, STARTED
 from mlcl_mmseg.engine.stages import resume_from_latest, train_stages
 from mlcl_mmseg.errors import InputError
 
-from .pretended_stages import best, leave_checkpoint
+from ..small_run import skip_rehearsal
+from .pretended_stages import best, leave_checkpoint, make_config
 
 
 def test_one_launch_trains_all_stages(configs, trained):
@@ -22,6 +23,31 @@ def test_a_complete_warmup_is_not_trained_again(configs, trained):
     train_stages(configs[:1], resume=False)
     train_stages(configs, resume=False)
     assert [name for name, *_ in trained] == ['warmup', 'mlcl']
+
+
+def test_a_third_stage(trained, tmp_path):
+    """A complete stage makes those before it unnecessary, whatever is left of them."""
+    configs = [make_config(tmp_path / name) for name in ('warmup', 'second', 'third')]
+    train_stages(configs, resume=False)
+    starts = [None, best(configs[0]), best(configs[1])]
+    assert trained == [
+        (name, start, False) for name, start in zip(('warmup', 'second', 'third'), starts)
+    ]
+    shutil.rmtree(configs[0].work_dir)
+    train_stages(configs, resume=False)
+    assert trained[3:] == [('third', starts[2], False)]
+    Path(configs[1].work_dir, COMPLETE).unlink()
+    train_stages(configs[:1], resume=False)
+    train_stages(configs, resume=False)
+    assert [name for name, *_ in trained[4:]] == ['warmup', 'second', 'third']
+
+
+def test_resume_goes_on_with_the_second_of_three(trained, tmp_path):
+    configs = [make_config(tmp_path / name) for name in ('warmup', 'second', 'third')]
+    train_stages(configs[:1], resume=False)
+    checkpoint = leave_checkpoint(configs[1])
+    train_stages(configs, resume=True)
+    assert trained[1:] == [('second', checkpoint, True), ('third', best(configs[1]), False)]
 
 
 def test_checkpoints_without_the_marker_do_not_make_a_warmup_complete(configs, trained, tmp_path):
@@ -72,7 +98,7 @@ def test_a_new_start_sets_aside_what_is_there(configs, monkeypatch, tmp_path):
     for config in configs:
         leave_checkpoint(config)
     monkeypatch.setattr(stages, 'train_stage', killed)
-    monkeypatch.setattr(stages, 'rehearse', lambda config: None)
+    skip_rehearsal(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train_stages(configs, resume=False)
     for name in ('warmup', 'mlcl'):
@@ -111,19 +137,19 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(configs, trained
     assert trained[0] == ('warmup', checkpoint, True)
     told = capsys.readouterr().out
     assert f'{later} is damaged' in told
-    assert 'The one before is tried.' in told
+    assert 'The checkpoint before it is tried.' in told
 
 
 def test_no_checkpoint_can_be_read(configs, trained):
     Path(leave_checkpoint(configs[0])).write_bytes(b'torn')
-    with pytest.raises(InputError, match='No checkpoint in .*warmup can be read: leave out'):
+    with pytest.raises(InputError, match='No checkpoint in .*warmup can be read: start from scratch'):
         train_stages(configs, resume=True)
 
 
 def test_a_warmup_whose_best_checkpoint_is_gone(configs, trained):
     train_stages(configs[:1], resume=False)
     Path(best(configs[0])).unlink()
-    with pytest.raises(InputError, match='warmup is complete but best_mIoU_iter_7.pth is not th'):
+    with pytest.raises(InputError, match='warmup is complete but best_mIoU_iter_7.pth is missing'):
         train_stages(configs, resume=False)
 
 

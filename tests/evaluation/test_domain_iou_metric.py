@@ -7,6 +7,7 @@ from mmseg.registry import METRICS
 from PIL import Image
 
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.evaluation import domain_iou_metric
 from mlcl_mmseg.evaluation.domain_iou_metric import count_pairs
 
 
@@ -102,7 +103,10 @@ def test_domains_keep_the_order_of_the_validation_set(metric):
     ('label', 'prediction', 'size', 'message'),
     [
         ([[0, 1]], [[0, 1]], 2, '1 images were evaluated, but the validation set has 2: set sampl'),
+        ([[0, 4]], [[0, 0]], 1, 'of idd are none of the 4 classes'),
         ([[0, 4]], [[0, 1]], 1, 'of idd are none of the 4 classes'),
+        ([[0, -1]], [[0, 3]], 1, 'of idd are none of the 4 classes'),
+        ([[0, 1]], [[0, 4]], 1, 'of idd are none of the 4 classes'),
         ([[0, 1]], [[0, 5]], 1, 'of idd are none of the 4 classes'),
     ],
 )
@@ -112,9 +116,48 @@ def test_what_cannot_be_counted_is_named(metric, label, prediction, size, messag
         metric.evaluate(size)
 
 
-def test_predictions_are_saved_by_domain_and_name(metric, tmp_path):
-    """Two drives of a data set use the same frame names."""
-    metric.output_dir = str(tmp_path)
-    for name in ('0/frame', '1/frame'):
-        metric.process({}, [sample('idd', [[0, 3]], [[2, 1]], name)])
-        assert np.asarray(Image.open(tmp_path / 'idd' / f'{name}.png')).tolist() == [[2, 1]]
+def test_predictions_are_saved_by_domain_and_name(tmp_path):
+    """Two drives of a data set use the same frame names; a test set may have no labels."""
+    metric = METRICS.build(dict(type='DomainIoUMetric', output_dir=str(tmp_path), format_only=True))
+    metric.dataset_meta = dict(classes=('a', 'b', 'c', 'd'))
+    prediction = [[0, 3], [2, 1], [1, 1]]
+    for name in ('0/frame', '1/frame', '1/other'):
+        sample_without_label = sample('idd', prediction, prediction, name)
+        del sample_without_label['gt_sem_seg']
+        metric.process({}, [sample_without_label])
+        found = np.asarray(Image.open(tmp_path / 'idd' / f'{name}.png'))
+        assert found.tolist() == prediction
+    assert metric.evaluate(3) == {}
+
+
+def test_a_domain_without_an_image_has_no_figure(metric):
+    """As on a process that has seen none; of all processes there are some."""
+    metric.dataset_meta['domains'] = ['idd', 'dusk']
+    metric.process({}, [sample('idd', [[0], [1]], [[0], [1]])])
+    figures = metric.evaluate(1)
+    assert metric.confusion['dusk'].tolist() == [[0] * 4] * 4
+    assert metric.confusion['idd'].dtype == torch.int64
+    assert figures['mIoU/idd'] == 100
+    assert np.isnan(figures['mIoU/dusk'])
+
+
+def test_the_log_has_a_table_of_classes_and_domains(metric, monkeypatch):
+    said = []
+    monkeypatch.setattr(domain_iou_metric, 'print_log', lambda *text, logger: said.append(text[0]))
+    samples = [
+        sample('idd', [[0, 0, 1, 1]], [[0, 0, 0, 1]]),
+        sample('dusk', [[0, 1]], [[0, 1]]),
+    ]
+    metric.process({}, samples)
+    metric.evaluate(2)
+    table, mean = said
+    rows = [[cell.strip() for cell in row.split('|')[1:-1]] for row in table.splitlines()]
+    assert [row for row in rows if row] == [
+        ['class', 'idd', 'dusk'],
+        ['a', '66.67', '100.0'],
+        ['b', '50.0', '100.0'],
+        ['c', 'nan', 'nan'],
+        ['d', 'nan', 'nan'],
+        ['mIoU', '58.33', '100.0'],
+    ]
+    assert mean == 'mIoU, mean over 2 domains: 79.17'

@@ -9,7 +9,7 @@ from yapf.yapflib import yapf_api
 from mlcl_mmseg.engine.stages import train_stages
 from mlcl_mmseg.report.run import Run, read_run
 
-from ..small_run import load_config
+from ..small_run import load_config, skip_rehearsal
 
 ROOT = Path(__file__).parents[2]
 # what must not become an element, an attribute or a request
@@ -70,6 +70,7 @@ def trained(toy_data, tmp_path_factory) -> tuple[Path, Path, Path]:
         # formatting a config takes seconds
         patch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
         patch.setenv('MLCL_REAL_DATA', str(toy_data))
+        skip_rehearsal(patch)
         configs = [
             load_config('warmup', root / 'warmup', 2, 2),
             load_config('mlcl', root / 'mlcl', 4, 2, **{'custom_hooks.0.interval': 2}),

@@ -31,7 +31,7 @@ def test_a_config_of_ones_own(copy_configs, tmp_path, capsys):
     own.write_text("_base_ = './g2ci.py'\nmodel = dict(gamma=2.0)")
     config = Config.fromfile(own)
     assert config.model.gamma == 2
-    assert Path(config.warmup).resolve() == tmp_path / 'configs/warmup/g2ci.py'
+    assert Path(config.stage_before).resolve() == tmp_path / 'configs/warmup/g2ci.py'
 
 
 @pytest.mark.parametrize('kind', ['folder', 'file'])

@@ -10,12 +10,12 @@ import pytest
 from mmseg.registry import DATASETS
 from PIL import Image, ImageDraw
 
+from mlcl_mmseg.datasets.idd import RAW_LABELS
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.labels import RAW_LABELS
 
 CONVERTER = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'idd.py'
 WIDTH, HEIGHT = 40, 20
-IDS = {name: raw_id for raw_id, (name, *_) in RAW_LABELS['idd'].items()}
+IDS = {name: raw_id for raw_id, (name, *_) in RAW_LABELS.items()}
 EVERYWHERE = [[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]]
 LEFT = [[0, 0], [9, 0], [9, HEIGHT - 1], [0, HEIGHT - 1]]  # columns 0 to 9
 

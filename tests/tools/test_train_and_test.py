@@ -88,7 +88,7 @@ def test_the_whole_method(toy_data, tmp_path):
         (mlcl / name).unlink()
     (mlcl / 'last_checkpoint').write_text(str(mlcl / 'iter_2.pth'))
     output = train('mlcl', mlcl, toy_data, '--resume', max_iters=4, options=WHOLE_METHOD)
-    assert f'MCLSegmentor, in {mlcl}, goes on from {mlcl}/iter_2.pth.' in output
+    assert f'MCLSegmentor, in {mlcl}, resumes from {mlcl}/iter_2.pth.' in output
     assert re.search(r'Iter\(train\) \[4/4\]', output)
     assert not re.search(r'Iter\(train\) \[2/4\]', output)
 
@@ -209,7 +209,7 @@ def test_learning_rates_scale_with_the_batch(toy_data, tmp_path):
         (['--cfg-options', 'load_from=x.pth'], 'The checkpoint x.pth does not exist: give'),
         (['--cfg-options', 'warmup.lod_from=x'], 'lod_from is no setting of .*small_warmup.py, di'),
         (['--cfg-options', 'warmup=x.py'], 'The config x.py does not exist: give'),
-        (['--cfg-options', 'warmup=None', 'warmup.resume=True'], 'warmup.resume is for a warm-up'),
+        (['--cfg-options', 'warmup=None', 'warmup.resume=True'], 'stage_before.resume is for a st'),
         (['--cfg-options', 'train_cfg.max_iters=many'], "train_cfg.max_iters is 'many', but Stre"),
         (['--cfg-options', 'warmup.model.gan=1'], 'model.gan is 1, but AdversarialWarmup takes'),
         (['--amp'], 'The precision fp16 needs a GPU: use fp32 or bf16'),
@@ -231,7 +231,10 @@ def test_mistakes_on_the_command_line(
     [
         (['--work-dir', '{}/image.png'], 'The folder {}/image.png/warmup cannot be written'),
         (['--cfg-options', 'custom_hooks.0.interval=3'], 'PseudoLabelHook.interval is 3, but'),
-        (['--cfg-options', 'warmup=None'], 'MCL starts from a warm-up, but load_from is not set'),
+        (
+            ['--cfg-options', 'warmup=None'],
+            'MCLSegmentor starts from the stage before, but load_f',
+        ),
     ],
 )
 def test_mistakes_end_in_one_sentence(toy_data, tmp_path, arguments, sentence):
@@ -242,7 +245,7 @@ def test_mistakes_end_in_one_sentence(toy_data, tmp_path, arguments, sentence):
         arguments = ['--work-dir', tmp_path, *arguments]
     command = [sys.executable, ROOT / 'tools/train.py', CONFIGS / 'small_mlcl.py', *arguments]
     output = call(command, toy_data, fails=True)
-    assert output.splitlines()[-1].startswith(sentence.format(tmp_path))
+    assert sentence.format(tmp_path) in output.splitlines()[-1]
     assert 'Traceback' not in output
     assert 'Iter(train)' not in output
 

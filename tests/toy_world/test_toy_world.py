@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from mlcl_mmseg.datasets import cityscapes
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.labels import RAW_LABELS
 from mlcl_mmseg.toy_world import write_toy_world
 from mlcl_mmseg.toy_world.layouts import LAYOUTS, raw_ids
 from mlcl_mmseg.toy_world.looks import LOOKS
@@ -108,10 +108,10 @@ def test_files_are_those_of_the_data_sets(world):
 
 @pytest.mark.parametrize('domain', LAYOUTS)
 def test_labels_have_raw_ids_that_mean_the_part(domain):
-    names = RAW_LABELS[LAYOUTS[domain].raw_labels]
+    names = LAYOUTS[domain].raw_labels
     for part, raw_id in zip(PARTS, raw_ids(LAYOUTS[domain])):
         name, _, index = names[raw_id]
-        cityscapes_name, _, cityscapes_index = RAW_LABELS['cityscapes'][
+        cityscapes_name, _, cityscapes_index = cityscapes.RAW_LABELS[
             raw_ids(LAYOUTS['cityscapes'])[PARTS.index(part)]
         ]
         assert index == cityscapes_index or part == 'lane marking', (name, cityscapes_name)

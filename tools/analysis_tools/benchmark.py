@@ -6,6 +6,7 @@ It needs no data set. It prints a table and, as the last line, the same figures 
 import argparse
 import itertools
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -69,7 +70,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--iters', type=int, default=10, help='number of timed calls')
     parser.add_argument('--precision', choices=PRECISIONS, default='fp32')
     parser.add_argument(
-        '--unprepared', action='store_true', help='let the loader decode the original images'
+        '--unprepared',
+        action='store_true',
+        help='let the loader read the original images',
     )
     add_cfg_options(parser)
     return parser.parse_args()
@@ -132,7 +135,7 @@ def check_pseudo_labels(config: Config, args: argparse.Namespace) -> dict:
 def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """Measure loading a target sample (image, both views, soft label) in this process."""
     if not args.unprepared:
-        prepare_config(config, num_workers=0)
+        read_prepared(config, folder / 'prepared')
     dataset = DATASETS.build(config.train_dataloader.dataset)
     if not dataset.targets:
         raise InputError(f'{args.config} has no targets: choose the config of a method with some.')
@@ -143,6 +146,15 @@ def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Me
         1,
         lambda milliseconds: dict(prepared=not args.unprepared),
     )
+
+
+def read_prepared(config: Config, out: Path) -> None:
+    """Prepare the data sets of a config, and let its training read the copies."""
+    _, summaries = prepare_config(config, out, num_workers=0)
+    copies = {each.source: each.folder for each in summaries}
+    train = config.train_dataloader.dataset
+    for domain in (train.source, *train.targets):
+        domain.data_root = copies[os.path.abspath(domain.data_root)]
 
 
 def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Measured:

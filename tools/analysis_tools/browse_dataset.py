@@ -60,13 +60,13 @@ def parse_args() -> argparse.Namespace:
 def checkpoint_of(config: Config, given: str | None) -> str | None:
     """The checkpoint that predicts pseudo-labels.
 
-    It is ``given``, or ``load_from`` of the config, or the best checkpoint of the warm-up if that
-    is complete, or None.
+    It is ``given``, or ``load_from`` of the config, or the best checkpoint of the stage before if
+    that is complete, or None.
     """
     path = given or config.get('load_from')
-    if path is None and config.get('warmup') is not None:
-        warmup = load_config(config.warmup, {}, None, 'none')
-        path = best_checkpoint(warmup) if is_complete(warmup) else None
+    if path is None and config.get('stage_before') is not None:
+        before = load_config(config.stage_before, {}, None, 'none')
+        path = best_checkpoint(before) if is_complete(before) else None
     check_checkpoint(path)
     return path
 

@@ -14,14 +14,14 @@ from PIL import Image, ImageDraw
 from rich.progress import track
 
 from mlcl_mmseg.command_line import end_with_sentence
+from mlcl_mmseg.datasets.idd import RAW_LABELS
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.labels import RAW_LABELS
 
 POLYGONS = '_gtFine_polygons.json'
 LABELS = '_gtFine_labelids.png'
 # largest accepted width and height, in pixels
 LARGEST = 20000
-LABEL_IDS = {name: raw_id for raw_id, (name, *_) in RAW_LABELS['idd'].items()}
+LABEL_IDS = {name: raw_id for raw_id, (name, *_) in RAW_LABELS.items()}
 
 
 def label_id(label: str, path: Path) -> int:

@@ -1,11 +1,12 @@
-"""Resize what a config reads once, for trainings to come: mlcl prepare CONFIG.
+"""Copy what a config reads at its working size, for faster trainings: mlcl prepare CONFIG.
 
-Images, and labels where they are read, are kept as they are after the pipelines' Resize. Trainings
-and tests read them from there, whenever a preparation is there. An interrupted run goes on where it
-stopped; what is damaged or has changed is made anew.
+Images, and labels where they are read, are copied as they are after the pipelines' Resize, in the
+folders of their data sets. MLCL_DATA_ROOT then names the copies. An interrupted run continues where
+it stopped; what is damaged or has changed is made again.
 """
 
 import argparse
+from pathlib import Path
 
 from mmseg.utils import register_all_modules
 from prettytable import PrettyTable
@@ -13,18 +14,19 @@ from prettytable import PrettyTable
 import mlcl_mmseg  # noqa: F401
 from mlcl_mmseg.command_line import add_cfg_options, check_writable, end_with_sentence, load_config
 from mlcl_mmseg.datasets.prepare import prepare_config
-from mlcl_mmseg.datasets.prepared import ROOT
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Resize the images and labels that a config reads, once.'
+        description='Copy the images and labels that a config reads at its working size.'
     )
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--out',
-        help=f'folder of all preparations (default: {ROOT}, or "prepared" beside each data set)',
+        type=Path,
+        help='folder of the copies (default: that of the data sets and the working size, such as '
+        'data_640x320)',
     )
     parser.add_argument(
         '--workers', type=processes, help='processes (default: one a CPU core; 0: this one)'
@@ -46,15 +48,15 @@ def main() -> None:
     register_all_modules()
     config = load_config(args.config, args.cfg_options, None, 'none')
     if args.out is not None:
-        check_writable(args.out, '--out')
-    table = PrettyTable(['preparation', 'images', 'new', 'MB'])
+        check_writable(str(args.out), '--out')
+    out, summaries = prepare_config(config, args.out, args.workers)
+    table = PrettyTable(['copy', 'images', 'new', 'MB'])
     table.align = 'r'
-    table.align['preparation'] = 'l'
-    for folder, images, made, size in prepare_config(config, args.out, args.workers):
-        table.add_row([folder, images, made, f'{size / 1e6:.0f}'])
+    table.align['copy'] = 'l'
+    for each in summaries:
+        table.add_row([each.folder, each.images, each.made, f'{each.size / 1e6:.0f}'])
     print(table)
-    if args.out is not None:
-        print(f'Trainings read it with: export {ROOT}={args.out}')
+    print(f'Trainings read it with: export MLCL_DATA_ROOT={out}')
 
 
 if __name__ == '__main__':

@@ -11,7 +11,6 @@ optim_wrapper = dict(
         precision='tf32',
         optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)),
     ),
-    # backbone at 3 and 4 times the rate, as released; 'stated' takes 2.5e-4 at its word
-    paramwise_cfg=dict(backbone_rates='nested', lr_mult=dict(domain_heads=10)),
+    paramwise_cfg=dict(lr_mult=dict(domain_heads=10)),
 )
 custom_hooks = [dict(type='DiscriminatorHook')]

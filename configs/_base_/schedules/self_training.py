@@ -4,6 +4,5 @@ optim_wrapper = dict(
     type='PrecisionOptimWrapper',
     precision='tf32',
     optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=1e-4),
-    # backbone at 3 and 4 times the rate, as released; 'stated' takes 2.5e-4 at its word
-    paramwise_cfg=dict(backbone_rates='nested', lr_mult=dict(decode_head=10)),
+    paramwise_cfg=dict(lr_mult=dict(decode_head=10)),
 )

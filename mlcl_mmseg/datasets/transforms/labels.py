@@ -6,7 +6,7 @@ from mmseg.registry import TRANSFORMS
 
 from ...errors import MissingFileError
 from ...pseudo_labels.store import load_soft_pseudo_label
-from ..image_files import open_image
+from ..image_files import REPLACE, open_image
 
 
 @TRANSFORMS.register_module()
@@ -25,9 +25,9 @@ class LoadRawLabel(BaseTransform):
         """
         if 'seg_map_path' not in results:
             return results
-        label = open_image(results['seg_map_path'])
+        label = open_image(results['seg_map_path'], remedy=results.get('remedy', REPLACE))
         height, width = results['ori_shape']
-        results['check_label'](label, (width, height), results['seg_map_path'])
+        results['label_format'].check(label, (width, height), results['seg_map_path'])
         results['gt_seg_map'] = np.array(label)
         results['seg_fields'].append('gt_seg_map')
         return results
@@ -42,9 +42,13 @@ class MapLabels(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Replace ``gt_seg_map`` (H, W) of raw ids by class indices, 255 = ignore."""
+        """Replace ``gt_seg_map`` (H, W) of raw ids by class indices, 255 = ignore.
+
+        Raises:
+            InputError: If it is no single-channel image, or holds an id that the data set has not.
+        """
         if results.get('gt_seg_map') is not None:
-            results['gt_seg_map'] = results['map_label'](
+            results['gt_seg_map'] = results['label_format'].map(
                 results['gt_seg_map'], results['seg_map_path']
             )
         return results

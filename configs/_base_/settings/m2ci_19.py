@@ -1,0 +1,7 @@
+# Mapillary -> Cityscapes + IDD, 19 classes
+_base_ = '../datasets/domains_19.py'
+targets = [_base_.cityscapes, _base_.idd]
+target_names = [target['domain'] for target in targets]
+train_dataloader = dict(dataset=dict(source=_base_.mapillary, targets=targets))
+val_dataloader = dict(dataset=dict(domains=targets))
+test_dataloader = val_dataloader
