@@ -44,7 +44,7 @@ def case(tmp_path):
 def test_what_it_says(converted):
     path, output = converted
     assert f'{path}: ResNet101 of iteration 56000, recorded mIoU 73.26.' in output
-    assert 'Left out, as only training needs it: FCDiscriminator.' in output
+    assert 'Skipped, because only training needs it: FCDiscriminator.' in output
     assert not list(path.parent.glob('*.partial'))
 
 

@@ -148,7 +148,7 @@ def test_a_run_beside_the_authors(tmp_path):
     ('config', 'lines', 'arguments', 'sentence'),
     [
         ('warmup/g2ci', [], [], 'is not a config of MCL, the only method with published'),
-        ('mlcl/g2ci', ['{"loss": 1, "step": 50}'], [], 'holds no validation (*/vis_data/scalars'),
+        ('mlcl/g2ci', ['{"loss": 1, "step": 50}'], [], 'has no validations (*/vis_data/scalars'),
         ('mlcl/g2ci', [validation(7, 1, 1)], [], 'The run has no validation at an iteration that'),
         ('mlcl/g2ci', [], ['--setting', 'g2cm'], 'g2cm is validated on cityscapes, mapillary, b'),
     ],
@@ -162,5 +162,5 @@ def test_what_cannot_be_compared(tmp_path, config, lines, arguments, sentence):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    assert 'holds no config: give the work dir of a run' in run(tmp_path).stderr
-    assert 'none does not exist: give the work dir' in run(tmp_path / 'none').stderr
+    assert 'has no config: pass the work dir of a run' in run(tmp_path).stderr
+    assert 'none does not exist: pass the work dir' in run(tmp_path / 'none').stderr
