@@ -78,7 +78,7 @@ def test_targets_of_one_folder(toy_config):
     config = toy_config('warmup', 1, 1)
     targets = config.train_dataloader.dataset.targets
     targets[1].data_root = targets[0].data_root
-    refuses(config, "target 'other_day'", "target 'dusk'", 'give each domain images of its own')
+    refuses(config, "target 'other_day'", "target 'dusk'", 'so that they share no image')
 
 
 def test_order_of_the_targets(toy_config):
