@@ -135,7 +135,9 @@ def test_pipelines_of_others(config, tmp_path, load, resize):
     expected = images_of(tmp_path, pipeline=pipeline)
     for found, original in zip(images_of(tmp_path / 'copies', pipeline=pipeline), expected):
         np.testing.assert_array_equal(found['img'], original['img'])
-    with pytest.raises(InputError, match='is a copy at 32x16 that was made by .* but the pipeline'):
+    with pytest.raises(
+        InputError, match='is a copy of size 32x16 that was made by .* but the pipeline'
+    ):
         images_of(tmp_path / 'copies')
 
 

@@ -71,7 +71,7 @@ def test_image_that_cannot_be_read(toy_config, image, stage):
 
 
 def test_label_that_cannot_be_used(toy_config, label):
-    refuses(toy_config('warmup', 1, 1), f'{label} has mode I;16', 'mode L or P: point')
+    refuses(toy_config('warmup', 1, 1), f'{label} has mode I;16', 'mode L or P: use')
 
 
 def test_targets_of_one_folder(toy_config):

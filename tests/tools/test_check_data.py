@@ -181,7 +181,7 @@ def test_validation_on_a_single_domain(world, check):
 def test_no_number_of_processes(run_tool, capsys):
     with pytest.raises(SystemExit):
         run_tool('check_data.py', CONFIG, '--workers', 0)
-    assert "argument --workers: '0' is no number from 1" in capsys.readouterr().err
+    assert "argument --workers: '0' is not an integer of at least 1" in capsys.readouterr().err
 
 
 def test_a_missing_data_set(tmp_path):
