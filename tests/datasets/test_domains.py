@@ -129,7 +129,7 @@ def test_unknown_role(tmp_path):
 
 
 def test_unknown_number_of_classes(make_tree):
-    with pytest.raises(ValueError, match='num_classes is 20, but .* 7 or 19 classes'):
+    with pytest.raises(ValueError, match='num_classes is 20, but .* be 7 or 19'):
         build_domain('cityscapes', make_tree('cityscapes'), num_classes=20)
 
 

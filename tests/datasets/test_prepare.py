@@ -147,7 +147,7 @@ def test_killed_and_started_again(config, out, monkeypatch):
 
 def test_a_disk_that_is_too_small(config, out, monkeypatch):
     monkeypatch.setattr(prepare.shutil, 'disk_usage', lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(InputError, match=r'copies needs 0\.0 GB more .*choose another --out'):
+    with pytest.raises(InputError, match=r'copies needs 0\.0 GB more, .*choose another --out'):
         prepare_here(config, out)
     assert not list(out.rglob('*.bmp'))
 
