@@ -18,6 +18,7 @@ from mlcl_mmseg.command_line import (
     load_config,
     size,
 )
+from mlcl_mmseg.datasets.config_domains import size_in
 from mlcl_mmseg.deployment.export import (
     FORMATS,
     OUTPUTS,
@@ -65,9 +66,9 @@ def working_size(config: Config) -> tuple[int, int]:
     Raises:
         InputError: If it does not resize images to a fixed size.
     """
-    for step in config.get('test_pipeline') or ():
-        if step['type'] == 'Resize' and not step.get('keep_ratio') and step.get('scale'):
-            return tuple(step['scale'])
+    size = size_in(config.get('test_pipeline') or ())
+    if size is not None:
+        return size
     raise InputError(f'{config.filename} has no fixed image size: use --size WxH.')
 
 

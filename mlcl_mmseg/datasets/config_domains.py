@@ -81,13 +81,31 @@ def crop_size(config: Config) -> tuple[int, int]:
 
 def source_setting(config: Config, transform: str, key: str) -> tuple[int, int]:
     """Return a size that is an argument of a transform in the source pipeline."""
-    steps = {step['type']: step for step in config.train_dataloader.dataset.source_pipeline}
-    size = steps.get(transform, {}).get(key)
+    size = size_in(config.train_dataloader.dataset.source_pipeline, transform, key)
     if size is None:
         raise InputError(
             f'train_dataloader.dataset.source_pipeline has no {transform} with {key}, which sets '
             'the size of images: use a config with pipelines as in '
             'configs/_base_/datasets/domains_7.py.'
         )
-    width, height = size
-    return width, height
+    return size
+
+
+def size_in(
+    pipeline: Sequence[dict], transform: str = 'Resize', key: str = 'scale'
+) -> tuple[int, int] | None:
+    """Return the (width, height) that a transform of a pipeline sets for all images.
+
+    Args:
+        pipeline (Sequence[dict]): Configs of transforms.
+        transform (str): Type of the transform.
+        key (str): Its argument that holds the size.
+
+    Returns:
+        tuple[int, int] | None: None if no such transform sets one size for all images.
+    """
+    for step in pipeline:
+        if step['type'] == transform and step.get(key) and not step.get('keep_ratio'):
+            width, height = step[key]
+            return width, height
+    return None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from ....datasets.config_domains import size_in
 from ....errors import InputError
 from ...base import PublishedFigures
 
@@ -127,10 +128,12 @@ def working_size(figures: dict) -> tuple[int, int]:
 
 def evaluated_size(config: Config) -> tuple[int, int] | str:
     """Return the (width, height) at which a config is validated."""
-    steps = {step.type: step for step in config.val_dataloader.dataset.pipeline}
-    if list(steps).index('LoadRawLabel') > list(steps).index('Resize'):
+    pipeline = config.val_dataloader.dataset.pipeline
+    types = [step.type for step in pipeline]
+    size = size_in(pipeline)
+    if size is None or 'LoadRawLabel' in types[types.index('Resize') :]:
         return 'full label resolution'
-    return tuple(steps['Resize'].scale)
+    return size
 
 
 def compare(
