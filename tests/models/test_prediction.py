@@ -93,7 +93,9 @@ def test_preprocessing_is_rgb_from_0_to_1(build_tiny):
 
 def test_images_of_different_sizes_cannot_be_predicted_together(build_tiny):
     images = [torch.zeros(3, 4, 6, dtype=torch.uint8), torch.zeros(3, 5, 6, dtype=torch.uint8)]
-    with pytest.raises(ValueError, match='different sizes, 6x4 and 6x5: .* set the batch_size to 1'):
+    with pytest.raises(
+        ValueError, match='different sizes, 6x4 and 6x5: .* set the batch_size to 1'
+    ):
         build_tiny('MCLSegmentor').data_preprocessor(
             dict(inputs=images, data_samples=[sample(), sample()]), False
         )

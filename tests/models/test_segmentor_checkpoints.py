@@ -42,9 +42,7 @@ def test_another_number_of_heads(build_tiny):
 
 def test_a_checkpoint_of_the_stage_after(build_tiny):
     checkpoint = build_tiny('MCLSegmentor').state_dict()
-    with pytest.raises(
-        ValueError, match='has only domain heads: use the config that'
-    ):
+    with pytest.raises(ValueError, match='has only domain heads: use the config that'):
         build_tiny('AdversarialWarmup').load_state_dict(checkpoint, strict=False)
 
 
