@@ -31,6 +31,7 @@ def shown(tmp_path, monkeypatch):
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
     for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path

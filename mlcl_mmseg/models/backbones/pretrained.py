@@ -104,8 +104,8 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
             raise MissingFileError(
                 f'The ImageNet weights {checkpoint} could not be downloaded ({error}): download '
                 f'{Path(url).name} on a machine with internet access and pass '
-                '--cfg-options model.backbone.init_cfg.checkpoint=FILE, with the prefix "warmup." '
-                'if MCL trains its warm-up first.'
+                '--cfg-options model.backbone.init_cfg.checkpoint=FILE, with "stage_before." in '
+                'front if the stage before needs them.'
             ) from error
     elif Path(checkpoint).is_file():
         state_dict = read_checkpoint(checkpoint)
