@@ -92,11 +92,19 @@ def main() -> None:
     export(network, args.out, args.format, (height, width), about)
     print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB')
     worst = 0.0
-    for shape, difference in differences(
-        network, read_export(args.out, args.format), (height, width)
-    ):
-        print(f'{"x".join(map(str, shape))}: differs by {difference:.1e} of the largest logit')
-        worst = max(worst, difference)
+    try:
+        exported = read_export(args.out, args.format)
+        for shape, difference in differences(network, exported, (height, width)):
+            print(f'{"x".join(map(str, shape))}: differs by {difference:.1e} of the largest logit')
+            worst = max(worst, difference)
+    # whatever a runtime may raise on operations that do not allow other sizes
+    except Exception as error:
+        args.out.unlink()
+        raise InputError(
+            f'{args.out} could not be run and has been removed ({type(error).__name__}: '
+            f'{str(error).splitlines()[0]}): the network has operations that {args.format} cannot '
+            'compute at every size, such as the pooling of UPerHead in ONNX; use --format torch.'
+        ) from error
     if not worst <= args.tolerance:
         args.out.unlink()
         raise InputError(

@@ -281,14 +281,15 @@ def find_jobs(tasks: Sequence[Task]) -> Iterator[Job]:
     Raises:
         InputError: If a file is outside the folder of its data set.
     """
-    seen = set()
+    seen: set[tuple[str, str]] = set()
     for number in sorted(range(len(tasks)), key=lambda number: not tasks[number].labelled):
         task = tasks[number]
         for index in range(len(task.domain)):
             names = task.names(index)
-            if (task.copy.source, names[0]) in seen:
+            files = {(task.copy.source, name) for name in names}
+            if files <= seen:
                 continue
-            seen.add((task.copy.source, names[0]))
+            seen |= files
             outside = [name for name in names if name.startswith('..')]
             if outside:
                 raise InputError(

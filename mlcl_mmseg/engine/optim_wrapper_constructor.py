@@ -66,6 +66,11 @@ class MultiTargetOptimWrapperConstructor:
         segmentor: DomainSegmentor = model.module if hasattr(model, 'module') else model
         config, separate = self.optim_wrapper_cfg, segmentor.separate_optimisers
         if not separate:
+            if 'optimizer' not in config:
+                raise InputError(
+                    f'{type(segmentor).__name__} trains with one optimiser, but optim_wrapper has '
+                    f'{", ".join(config)}: set optim_wrapper.optimizer.'
+                )
             return self.build_network(segmentor, config)
         if {NETWORK, *separate} - {*config}:
             raise InputError(

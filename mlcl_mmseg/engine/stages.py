@@ -125,11 +125,13 @@ def first_to_train(configs: Sequence[Config], settings: Sequence[dict], resume: 
         for number in begun:
             check_resumable(configs[number], settings[number])
         return begun[-1]
-    for number in range(last - 1, -1, -1):
-        if is_complete(configs[number]):
-            check_usable(configs[number], settings[number])
-            announce(f'{configs[number].work_dir} is complete.')
-            return number + 1
+    complete = [number for number in range(last) if is_complete(configs[number])]
+    # an earlier stage is not used any more, but the later ones were trained from it
+    for number in complete:
+        check_usable(configs[number], settings[number])
+    if complete:
+        announce(f'{configs[complete[-1]].work_dir} is complete.')
+        return complete[-1] + 1
     return 0
 
 

@@ -106,6 +106,13 @@ class DomainSegmentor(EncoderDecoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        if self.with_auxiliary_head:
+            raise InputError(
+                f'model.auxiliary_head is set, but {type(self).__name__} does not train it: remove '
+                'it.'
+            )
+        if isinstance(self.data_preprocessor, MultiDomainDataPreprocessor):
+            self.data_preprocessor.leave_normalisation()
         self.global_batch = global_batch
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)

@@ -47,10 +47,16 @@ class MultiDomainDataPreprocessor(SegDataPreProcessor):
         super().__init__(mean=(0, 0, 0), std=(255, 255, 255), bgr_to_rgb=True, **kwargs)
         # The base class has no argument for this. The host does not wait for copies to the device.
         self._non_blocking = True
+        # whether the model normalises where images enter its backbone
+        self.is_left_to_model = False
         self.is_identity = tuple(mean) == (0, 0, 0) and tuple(std) == (255, 255, 255)
         for name, values in (('input_mean', mean), ('input_std', std)):
             tensor = torch.tensor(values, dtype=torch.float32).view(3, 1, 1) / 255
             self.register_buffer(name, tensor, persistent=False)
+
+    def leave_normalisation(self) -> None:
+        """From now on, leave mean and standard deviation to the model, which calls normalise."""
+        self.is_left_to_model = True
 
     def normalise(self, images: Tensor) -> Tensor:
         """Convert images (B, 3, H, W), RGB from 0 to 1, to the backbone's inputs of this shape."""
@@ -80,7 +86,10 @@ class MultiDomainDataPreprocessor(SegDataPreProcessor):
                     f'{" and ".join(map("{0[0]}x{0[1]}".format, sizes))}: '
                     'resize them to one size in the pipeline, or set the batch_size to 1.'
                 )
-            return super().forward(data, training)
+            batch = super().forward(data, training)
+            if not self.is_left_to_model:
+                batch['inputs'] = self.normalise(batch['inputs'])
+            return batch
         data = self.cast_data(data)
         batch = dict(
             source=self.convert_domain(data['source']),

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from mmseg.registry import DATASETS
 from PIL import Image
@@ -50,6 +51,23 @@ def test_labels_of_targets_are_never_opened(config, tmp_path, out):
         label.write_bytes(b'not to be read')
     assert prepare_here(config, out)['cityscapes'] == (3, 3)
     assert not (out / 'cityscapes/gtFine').exists()
+
+
+def test_two_label_folders_of_the_same_images(tmp_path, config, out):
+    """Each domain's labels are copied, though the images are shared."""
+    root = tmp_path / 'shared'
+    for folder, channels in (('images', (3,)), ('ids', ()), ('other_ids', ())):
+        (root / folder).mkdir(parents=True)
+        Image.fromarray(np.zeros((20, 40, *channels), np.uint8)).save(root / folder / 'a.png')
+    domains = [
+        dict(type='FolderDomain', domain=name, data_root=str(root), num_classes=7, label_dir=name)
+        for name in ('ids', 'other_ids')
+    ]
+    config.train_dataloader = config.test_dataloader = None
+    config.val_dataloader.dataset.domains = domains
+    prepare_here(config, out)
+    copies = sorted(str(path.relative_to(out / 'shared')) for path in out.rglob('*.bmp'))
+    assert copies == ['ids/a.png.bmp', 'images/a.png.bmp', 'other_ids/a.png.bmp']
 
 
 def test_one_copy_serves_all_configs(config, out):

@@ -163,6 +163,16 @@ def test_the_example(run_export, config, checkpoint, images, tmp_path, capsys):
     assert picture.getpalette()[:3] == [128, 64, 128]
 
 
+def test_what_the_runtime_refuses_is_removed(run_export, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError('invalid shape\nin node 7')
+
+    monkeypatch.setattr('export.read_export', refuse)
+    with pytest.raises(InputError, match=r'has been removed \(RuntimeError: invalid shape\): the'):
+        run_export('--format', 'torch', '--out', tmp_path / 'x.pt2', '--size', '96x64')
+    assert not (tmp_path / 'x.pt2').exists()
+
+
 def test_a_program(run_export, tmp_path):
     """It tells classes, colours and size; it is neither replaced nor left where it differs."""
     run_export('--format', 'torch', '--out', tmp_path / 'x.pt2', '--size', '96x64')

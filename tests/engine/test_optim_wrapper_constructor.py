@@ -120,6 +120,13 @@ def test_rates_are_those_of_the_released_names(warmup):
             assert backbone.released_updates(name) == released.count('.'), name
 
 
+def test_several_wrappers_for_one_optimiser(foreign):
+    config = dict(network=dict(optimizer=dict(type='SGD', lr=0.5)))
+    config['constructor'] = 'MultiTargetOptimWrapperConstructor'
+    with pytest.raises(ValueError, match='trains with one optimiser, but optim_wrapper has netw'):
+        build_optim_wrapper(foreign, config)
+
+
 def test_optimisers_that_the_method_does_not_have(warmup):
     with pytest.raises(ValueError, match='trains with 2 optimisers, but optim_wrapper has optim'):
         build_foreign(warmup)

@@ -42,6 +42,16 @@ def test_a_third_stage(trained, tmp_path):
     assert [name for name, *_ in trained[4:]] == ['warmup', 'second', 'third']
 
 
+def test_an_early_stage_with_other_settings_is_not_passed_over(trained, tmp_path):
+    """The later stages were trained from it, though they are complete themselves."""
+    configs = [make_config(tmp_path / name) for name in ('warmup', 'second', 'third')]
+    train_stages(configs, resume=False)
+    configs[0].optim_wrapper.optimizer.lr = 0.2
+    with pytest.raises(InputError, match=r'warmup is complete but was .*lr was 0.1, is now 0.2'):
+        train_stages(configs, resume=False)
+    assert len(trained) == 3
+
+
 def test_resume_goes_on_with_the_second_of_three(trained, tmp_path):
     configs = [make_config(tmp_path / name) for name in ('warmup', 'second', 'third')]
     train_stages(configs[:1], resume=False)

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
-from mlcl_mmseg.deployment.export import DeployedNetwork
+from mlcl_mmseg.deployment.export import DeployedNetwork, differences, export, read_export
 from mlcl_mmseg.deployment.predictor import Predictor
 from mlcl_mmseg.deployment.segmentor import load_segmentor
 from mlcl_mmseg.deployment.strip import strip
@@ -86,6 +86,10 @@ def test_a_whole_life(head, tmp_path, toy_data, monkeypatch):
     colours = torch.from_numpy(image[..., ::-1] / np.float32(255)).permute(2, 0, 1)
     exported = DeployedNetwork(model, 'index')(colours[None])
     assert np.array_equal(exported[0], prediction.index)
+    export(DeployedNetwork(model), tmp_path / 'network.pt2', 'torch', (32, 64), {})
+    program = read_export(tmp_path / 'network.pt2', 'torch')
+    for _, difference in differences(DeployedNetwork(model), program, (32, 64)):
+        assert difference < 1e-4
 
 
 @pytest.mark.parametrize('head', HEADS.values(), ids=HEADS)

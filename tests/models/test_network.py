@@ -62,6 +62,12 @@ def test_passes_have_statistics_of_their_own(small_resnet, norm_eval):
         torch.testing.assert_close(maps, model.extract_feat(image))
 
 
+def test_an_auxiliary_head_that_nothing_would_train(build_tiny):
+    head = dict(type='FCNHead', in_channels=32, channels=8, num_classes=3)
+    with pytest.raises(ValueError, match='auxiliary_head is set, but SourceOnly does not train it'):
+        build_tiny('SourceOnly', auxiliary_head=head)
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

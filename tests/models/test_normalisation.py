@@ -36,6 +36,7 @@ def expected(pixels):
 def model(build_tiny):
     model = build_tiny('MCLSegmentor')
     model.data_preprocessor = MODELS.build(PREPROCESSOR)
+    model.data_preprocessor.leave_normalisation()
     model.seen = []
     model.backbone.register_forward_pre_hook(lambda module, inputs: model.seen.append(inputs[0]))
     return model
@@ -71,6 +72,14 @@ def test_prediction_and_export(model, pixels, expected):
         close(seen, expected)
     assert len(model.seen) == 2
     close(torch.stack([each.seg_logits.data for each in predicted]), exported)
+
+
+def test_an_ordinary_segmentor_of_mmsegmentation(pixels, expected):
+    """It does not call normalise itself."""
+    preprocessor = MODELS.build(PREPROCESSOR)
+    samples = [SegDataSample(metainfo=SHAPE) for _ in pixels]
+    found = preprocessor(dict(inputs=list(pixels), data_samples=samples))['inputs']
+    close(found, expected)
 
 
 def test_mcl_keeps_colours_from_0_to_1(build_tiny, pixels):

@@ -115,7 +115,7 @@ def operation_of(config: Config, args: argparse.Namespace, folder: Path) -> Meas
 
 def hook_of(config: Config, kind: str) -> dict | None:
     """The config of the custom hook of a type; None if there is no such hook."""
-    return next((hook for hook in config.get('custom_hooks', []) if hook.type == kind), None)
+    return next((hook for hook in config.get('custom_hooks') or [] if hook.type == kind), None)
 
 
 def check_pseudo_labels(config: Config, args: argparse.Namespace) -> dict:
