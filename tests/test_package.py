@@ -143,7 +143,7 @@ def test_the_command_and_a_config(installed, tmp_path):
     (line,) = (line for line in said.splitlines() if line.startswith('configs/demo/mlcl.py'))
     used = Path(line.removesuffix(' is used.').split()[-1])
     assert used.is_relative_to(installed.parent)
-    assert taken.match('site-packages/mlcl_mmseg/configs/demo/mlcl.py')
+    assert used.match('site-packages/mlcl_mmseg/configs/demo/mlcl.py')
     assert "work_dir = 'work_dirs/demo/mlcl'" in printed
     assert not list(tmp_path.iterdir())
 
