@@ -1,6 +1,7 @@
-"""The command mlcl: runs a tool by its name.
+"""The command mlcl, which runs a tool by its name.
 
-A module beside the package: to import the package takes seconds, to list the tools should not.
+This module lies outside the package, because importing the package takes seconds and listing the
+tools should not.
 """
 
 import ast
@@ -12,7 +13,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
-# beside this file, in a checkout as where it is installed
+# the package lies next to this file, both in a checkout and when installed
 PACKAGE = Path(__file__).resolve().parent / 'mlcl_mmseg'
 TOOLS = runpy.run_path(str(PACKAGE / 'shipped.py'))['TOOLS']
 
@@ -24,7 +25,7 @@ def find_tools() -> dict[str, Path]:
 
 
 def summary(tool: Path) -> str:
-    """The first line of a tool's docstring, or of the comment below ``#!`` in a shell script."""
+    """The first line of a tool's docstring, or of the first comment of a shell script."""
     text = tool.read_text(encoding='utf-8')
     if tool.suffix == '.sh':
         return text.splitlines()[1].removeprefix('# ')
@@ -32,21 +33,21 @@ def summary(tool: Path) -> str:
 
 
 def run(name: str, tool: Path, arguments: list[str]) -> None:
-    """Run a tool in this process, as if Python or bash had been started with it."""
+    """Run a tool in this process, as if Python or bash had been started with its file."""
     if tool.suffix == '.sh':
-        # the scripts start "python", which is to be this one
+        # the scripts call "python", which has to be this interpreter
         path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}'
         os.execvpe('bash', ['bash', str(tool), *arguments], {**os.environ, 'PATH': path})
-    # not runpy.run_path: usage lines would name the file
+    # runpy.run_path would set sys.argv[0] to the file, which the usage message would show
     sys.argv = [f'mlcl {name}', *arguments]
     module = sys.modules['__main__'] = ModuleType('__main__')
-    # where processes that are spawned find what is pickled
+    # spawned processes import this file to unpickle objects of the tool
     module.__file__ = str(tool)
     SourceFileLoader('__main__', str(tool)).exec_module(module)
 
 
 def main() -> None:
-    """Run the tool that the command line names, or list all."""
+    """Run the tool that the command line names, or list all tools."""
     name, *arguments = sys.argv[1:] or ['--help']
     tools = find_tools()
     if name in ('-h', '--help'):

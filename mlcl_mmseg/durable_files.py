@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written aside, flushed, renamed."""
+"""Atomic writes: a file is written under a temporary name, flushed and then renamed."""
 
 import errno
 import os
@@ -12,20 +12,20 @@ from mmengine.fileio import LocalBackend, register_backend
 
 from .errors import InputError
 
-# a disk, or the user's share of it, is full
+# errors if the disk is full or the user's quota is exceeded
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOCK = '.lock'
-# how the name of a file ends that is being written, and begins with a dot
+# suffix of a file that is being written; its name also begins with a dot
 PARTIAL = '.partial'
 
 
 @contextmanager
-def full_disk_is_told(path: str | Path, remedy: str = 'go on with --resume') -> Iterator[None]:
-    """Turn the error of a full disk into a sentence.
+def full_disk_is_told(path: str | Path, remedy: str = 'continue with --resume') -> Iterator[None]:
+    """Convert the error of a full disk to an InputError.
 
     Args:
-        path (str | Path): What is being written.
-        remedy (str): What to do when there is room.
+        path (str | Path): The file that is being written.
+        remedy (str): What the user can do once there is free space, for the message.
 
     Raises:
         InputError: If the disk is full.
@@ -36,20 +36,20 @@ def full_disk_is_told(path: str | Path, remedy: str = 'go on with --resume') -> 
         if error.errno not in FULL:
             raise
         raise InputError(
-            f'{path} could not be written, as the disk is full: make room and {remedy}.'
+            f'{path} could not be written because the disk is full: free some space and {remedy}.'
         ) from error
 
 
-def write_durably(path: str | Path, content: bytes, remedy: str = 'go on with --resume') -> None:
-    """Write a file so that a crash at any moment leaves the old one or the new one, whole.
+def write_durably(path: str | Path, content: bytes, remedy: str = 'continue with --resume') -> None:
+    """Write a file such that a crash at any moment leaves either the complete old or new file.
 
     Args:
-        path (str | Path): The file; its folder is made if need be.
-        content (bytes): All of it.
-        remedy (str): What to do when a full disk has room again.
+        path (str | Path): Path of the file. Its folder is created if it does not exist.
+        content (bytes): The complete content.
+        remedy (str): What the user can do once a full disk has free space, for the message.
 
     Raises:
-        InputError: If the disk is full; the old file is as it was.
+        InputError: If the disk is full. The old file is then unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def write_durably(path: str | Path, content: bytes, remedy: str = 'go on with --
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            # mkstemp gives it to the user alone
+            # mkstemp creates files that only the user can read
             os.chmod(partial, 0o666 & ~current_umask())
             os.replace(partial, path)
         except BaseException:
@@ -70,7 +70,7 @@ def write_durably(path: str | Path, content: bytes, remedy: str = 'go on with --
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush what a folder lists, such as a file that was renamed in it."""
+    """Flush the entries of a folder to disk, such as the new name of a renamed file."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -79,7 +79,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def current_umask() -> int:
-    """The permissions that new files do not get."""
+    """Return the permission bits that new files do not get."""
     umask = os.umask(0)
     os.umask(umask)
     return umask
@@ -87,10 +87,10 @@ def current_umask() -> int:
 
 @register_backend('durable')
 class DurableBackend(LocalBackend):
-    """MMEngine's local files, of which each is written durably."""
+    """MMEngine's backend for local files, with atomic writes."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file, see :func:`write_durably`."""
+        """Write a file atomically, see :func:`write_durably`."""
         write_durably(filepath, obj)
 
 
@@ -98,13 +98,13 @@ class DurableBackend(LocalBackend):
 def locked_folder(
     folder: str | Path, remedy: str = 'choose another --work-dir'
 ) -> Iterator[ExitStack]:
-    """Lock a folder for this process until the block is left or the process ends, however it ends.
+    """Lock a folder for this process until the block is left or the process ends in any way.
 
-    Partial files that :func:`write_durably` was writing when a process was killed are removed.
+    Partial files of :func:`write_durably` that a killed process has left are removed.
 
     Args:
-        folder (str | Path): It is created if it does not exist.
-        remedy (str): What the user can do other than wait.
+        folder (str | Path): The folder. It is created if it does not exist.
+        remedy (str): What the user can do other than wait, for the message.
 
     Yields:
         ExitStack: Closing it releases the folder earlier.
@@ -127,7 +127,7 @@ def locked_folder(
             if not path.is_symlink():
                 raise
             raise InputError(
-                f'{path} is a symbolic link, which no run makes: remove it, or {remedy}.'
+                f'{path} is a symbolic link, which no run creates: remove it, or {remedy}.'
             ) from error
         for partial in Path(folder).glob(f'.*{PARTIAL}'):
             partial.unlink()
@@ -135,6 +135,6 @@ def locked_folder(
 
 
 def write_holder(descriptor: int) -> None:
-    """Write into a lock file who holds the lock."""
+    """Write the process that holds the lock into the lock file."""
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f'process {os.getpid()} on {os.uname().nodename}'.encode(), 0)

@@ -1,21 +1,23 @@
-"""What the user can mend: errors whose message is one sentence that names the thing and the remedy.
+"""Errors that the user can fix.
 
-The tools print such a message by itself; any other exception is a defect and keeps its traceback.
+Their message is one sentence that names the thing and the remedy. The tools print only this
+message. Any other exception is a bug in the program and is shown with its traceback.
 """
 
 
 class InputError(ValueError):
-    """Data, a config or an argument cannot be used as it is."""
+    """Data, a config or an argument cannot be used."""
 
 
 class MissingFileError(InputError, FileNotFoundError):
-    """A file or folder that is needed is not there."""
+    """A required file or folder does not exist."""
 
 
 def sentence_of(error: Exception) -> str:
     """The message of an error in one line.
 
-    From a loader's worker, that of an InputError stands below a traceback and behind its class.
+    An InputError that was raised in a worker process of a loader has its message in the last line,
+    after a traceback and the name of its class.
     """
     *traceback, sentence = str(error).splitlines() or ['']
     if traceback and isinstance(error, InputError):

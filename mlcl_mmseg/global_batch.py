@@ -1,7 +1,7 @@
-"""A batch that is shared out over processes, seen as one.
+"""Operations on a batch that is distributed over processes.
 
-Gradients are averaged over the processes. A sum over a process's share, divided by the *mean* count
-of a share, therefore adds up to the sum over the whole batch divided by its count.
+Gradients are averaged over the processes. If the sum over each process's share is divided by the
+*mean* count of a share, the average is the sum over the whole batch divided by its count.
 """
 
 import torch
@@ -10,30 +10,30 @@ from torch import Tensor
 
 
 def sum_of_shares(tensor: Tensor) -> Tensor:
-    """The sum over all processes, the same on each; without gradient."""
+    """Return the sum over all processes, which is the same on each; without gradient."""
     total = tensor.detach().clone()
     all_reduce(total)
     return total
 
 
 def mean_of_shares(tensor: Tensor) -> Tensor:
-    """The mean over all processes, the same on each; without gradient."""
+    """Return the mean over all processes, which is the same on each; without gradient."""
     return sum_of_shares(tensor) / get_world_size()
 
 
 def gather_shares(tensor: Tensor) -> Tensor:
-    """The tensors of all processes, concatenated along the first dimension; without gradient."""
+    """Concatenate the tensors of all processes along the first dimension; without gradient."""
     return torch.cat(all_gather(tensor.detach().contiguous()))
 
 
 def mean_figures(figures: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Scalars to log, each as the mean over all processes, in one message.
+    """Average scalars to log over all processes, with a single communication.
 
     Args:
-        figures (dict[str, Tensor]): The same names on each process.
+        figures (dict[str, Tensor]): Scalars with the same names on each process.
 
     Returns:
-        dict[str, Tensor]: As named.
+        dict[str, Tensor]: The means, with the same names.
     """
     if get_world_size() == 1:
         return figures

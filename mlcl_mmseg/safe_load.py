@@ -1,4 +1,4 @@
-"""Reading checkpoints of others: tensors and numbers, nothing that could run."""
+"""Safe loading of checkpoints: only tensors and plain values are accepted, never code."""
 
 import contextlib
 import zipfile
@@ -12,12 +12,12 @@ from mmengine.runner import CheckpointLoader
 
 from .errors import InputError, MissingFileError
 
-# one of each kind of number that NumPy may have left in a checkpoint
+# the dtypes of NumPy scalars that a checkpoint may contain
 SCALARS = [np.dtype(name) for name in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'bool')]
 
 
 def numpy_scalars() -> contextlib.AbstractContextManager:
-    """Let PyTorch's safe reader take NumPy's scalars; PyTorch 2.1 cannot be told to."""
+    """Make PyTorch's safe reader accept NumPy's scalars; PyTorch 2.1 has no option for this."""
     if not hasattr(torch.serialization, 'safe_globals'):
         return contextlib.nullcontext()
     scalar = np.float64(0).__reduce__()[0]
@@ -29,41 +29,43 @@ def numpy_scalars() -> contextlib.AbstractContextManager:
 
 
 def read_checkpoint(path: str | Path) -> Any:
-    """Read what ``torch.save`` wrote of tensors, numbers, strings and their containers.
+    """Read a file that ``torch.save`` wrote, with tensors, numbers, strings and their containers.
 
     Args:
         path (str | Path): A local file.
 
     Returns:
-        Any: Its content, on the CPU.
+        Any: The content of the file, on the CPU.
 
     Raises:
-        MissingFileError: If there is no such file.
-        InputError: If it holds anything else, or is damaged.
+        MissingFileError: If the file does not exist.
+        InputError: If the file is damaged or contains other objects.
     """
     if not Path(path).is_file():
         raise MissingFileError(f'The checkpoint {path} does not exist: correct the path.')
     try:
         if is_torchscript(path):
             raise UnpicklingError('a compiled module')
-        # PyTorch's reader does not look at the checksums that it writes
+        # PyTorch's reader does not verify the checksums in its files
         if zipfile.is_zipfile(path) and (torn := zipfile.ZipFile(path).testzip()):
             raise EOFError(f'the checksum of {torn} is wrong')
         with numpy_scalars():
             return torch.load(path, map_location='cpu', weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError) as error:
         raise InputError(refusal(path, error)) from error
-    # whatever else a decoder may raise on bytes that it does not understand
+    # decoders raise many types of exceptions for bytes in an unknown format
     except Exception as error:
         raise InputError(
-            f'{path} is damaged or no checkpoint of PyTorch ({type(error).__name__}): get it again.'
+            f'{path} is damaged or not a checkpoint of PyTorch ({type(error).__name__}): download '
+            'or copy it again.'
         ) from error
 
 
 def is_torchscript(path: str | Path) -> bool:
     """Whether a file is a compiled module, which PyTorch 2.1 would load by ``torch.jit``.
 
-    PyTorch goes by the first bytes and its own reader; Python's zipfile may see another archive.
+    Like PyTorch, this checks the first bytes and uses PyTorch's reader, since Python's zipfile may
+    find another archive in the same file.
     """
     with open(path, 'rb') as file:
         if file.read(4) != b'PK\x03\x04':
@@ -72,26 +74,26 @@ def is_torchscript(path: str | Path) -> bool:
 
 
 def refusal(path: str | Path, error: Exception) -> str:
-    """What to say of a file that PyTorch's safe reader refuses."""
+    """Return the error message for a file that PyTorch's safe reader refuses."""
     reason = (str(error) or type(error).__name__).splitlines()[0]
     if 'multiarray.scalar' in str(error):
         return (
-            f'{path} holds numbers of NumPy, which PyTorch {torch.__version__} cannot read safely: '
+            f'{path} contains NumPy scalars, which PyTorch {torch.__version__} cannot read safely: '
             'convert it with PyTorch 2.6 or newer.'
         )
     return (
-        f'{path} is damaged, no checkpoint of PyTorch, or holds something else than tensors and '
-        f'numbers ({reason[:100]}): get it again, from a source that you trust.'
+        f'{path} is damaged, not a checkpoint of PyTorch, or contains other objects than tensors '
+        f'and numbers ({reason[:100]}): download it again from a source that you trust.'
     )
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """What MMEngine calls for a local file: :func:`read_checkpoint`, on the CPU."""
+    """Load a local file for MMEngine by :func:`read_checkpoint`, on the CPU."""
     return read_checkpoint(Path(filename).expanduser())
 
 
 def refuse_remote(filename: str, map_location: Any = None) -> Any:
-    """What MMEngine calls for any other place, whose files it would unpickle as they are.
+    """Refuse a remote file for MMEngine, which would unpickle it without checks.
 
     Raises:
         InputError: Always.
@@ -102,9 +104,9 @@ def refuse_remote(filename: str, map_location: Any = None) -> Any:
 
 
 def use_safe_loading() -> None:
-    """Let MMEngine read checkpoints by :func:`read_checkpoint`, and from local files alone.
+    """Make MMEngine read checkpoints by :func:`read_checkpoint`, and only from local files.
 
-    Its own readers fall back to unpickling anything.
+    MMEngine's own readers fall back to unpickling arbitrary objects.
     """
     for prefix in list(CheckpointLoader._schemes):
         loader = refuse_remote if prefix else load_from_local

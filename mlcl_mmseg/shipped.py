@@ -1,6 +1,7 @@
-"""Where the shipped configs and tools are: a wheel has them in the package, a checkout beside it.
+"""Paths of the shipped configs and tools.
 
-Takes nothing but Python's library: mlcl_command.py runs it without importing the package.
+A wheel contains them inside the package, and a checkout beside the package. This module imports
+only Python's standard library, since mlcl_command.py runs it without importing the package.
 """
 
 from pathlib import Path

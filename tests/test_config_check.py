@@ -121,7 +121,10 @@ def test_configs_of_mmsegmentation_pass():
         ({'default_hooks.checkpoint': False}, 'but Runner takes '),
         ({'val_dataloader': False}, 'val_dataloader is False, but Runner takes '),
         ({'work_dir': 3}, 'work_dir is 3, but Runner takes str: '),
-        ({'warmup': 3}, 'warmup is 3, but it names a config: give its file, or None to train no s'),
+        (
+            {'warmup': 3},
+            'warmup is 3: set it to the file of the config of the previous stage, or t',
+        ),
         (
             {'train_dataloader.dataset.source': 'gta5'},
             "train_dataloader.dataset.source is 'gta5', but MultiDomainDataset takes dict: ",
@@ -133,9 +136,9 @@ def test_configs_of_mmsegmentation_pass():
         ({'model.decode_head': 'DeepLabV2Head'}, "'DeepLabV2Head', but MCLSegmentor takes dict"),
         (
             {'val_dataloader': None},
-            'val_dataloader is None, but val_cfg is not: give all or none of val_dataloader, val',
+            'val_dataloader is None, but val_cfg is not: set all or none of val_dataloader, val',
         ),
-        ({'optim_wrapper': None}, 'optim_wrapper is None, but train_dataloader is not: give all'),
+        ({'optim_wrapper': None}, 'optim_wrapper is None, but train_dataloader is not: set all'),
         (
             {'train_dataloader.bach_size': 2},
             'bach_size is no parameter of DataLoader, did you mean b',
@@ -159,7 +162,7 @@ def test_configs_of_mmsegmentation_pass():
         ({'model.gama': 1.0}, 'model.gama is no parameter of MCLSegmentor, did you mean gamma?'),
         (
             {'val_evaluator.colour': 'red'},
-            'val_evaluator.colour is no parameter of DomainIoUMetric, leave it out.',
+            'val_evaluator.colour is no parameter of DomainIoUMetric, remove it.',
         ),
     ],
 )

@@ -32,7 +32,7 @@ def test_an_error_leaves_the_old_file(tmp_path, monkeypatch, name, code):
     write_durably(path, b'old')
     monkeypatch.setattr(os, name, fail)
     full = code != errno.EIO
-    message = 'x could not be written, as the disk is full: make room and go on with --resume'
+    message = 'x could not be written because the disk is full: free some space and continue'
     with pytest.raises(InputError if full else OSError, match=message if full else 'error'):
         DurableBackend().put(b'new', path)
     assert [each.name for each in tmp_path.iterdir()] == ['x']
@@ -47,7 +47,7 @@ def test_a_disk_that_is_really_full(tmp_path):
         pytest.skip('nothing can be mounted here')
     try:
         write_durably(disk / 'x', b'old' * 1000)
-        with pytest.raises(InputError, match='as the disk is full: make room'):
+        with pytest.raises(InputError, match='because the disk is full: free some'):
             write_durably(disk / 'x', b'new' * 100000)
         assert (disk / 'x').read_bytes() == b'old' * 1000
         assert len(list(disk.iterdir())) == 1
@@ -113,7 +113,9 @@ def test_a_link_in_place_of_the_lock_file_is_refused(tmp_path):
     """The file that it leads to is as it was."""
     (tmp_path / 'precious').write_text('precious')
     (tmp_path / '.lock').symlink_to('precious')
-    with pytest.raises(InputError, match='lock is a symbolic link, which no run makes: remove it'):
+    with pytest.raises(
+        InputError, match='lock is a symbolic link, which no run creates: remove it'
+    ):
         locked_folder(tmp_path).__enter__()
     assert (tmp_path / 'precious').read_text() == 'precious'
 

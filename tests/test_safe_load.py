@@ -91,7 +91,7 @@ def test_numbers_of_numpy_1(tmp_path):
     if hasattr(torch.serialization, 'safe_globals'):
         assert read_checkpoint(path) == 73.26
     else:
-        with pytest.raises(InputError, match='holds numbers of NumPy, which PyTorch 2.1'):
+        with pytest.raises(InputError, match='contains NumPy scalars, which PyTorch 2.1'):
             read_checkpoint(path)
 
 
@@ -151,7 +151,7 @@ def test_nothing_runs(tmp_path, attack):
     path = tmp_path / 'x.pkl'
     attack(path)
     before = {each: each.read_bytes() for each in tmp_path.iterdir()}
-    with pytest.raises(InputError, match=r'x\.pkl (is damaged|holds)'):
+    with pytest.raises(InputError, match=r'x\.pkl (is damaged|contains)'):
         read_checkpoint(path)
     assert {each: each.read_bytes() for each in tmp_path.iterdir()} == before
     assert torch._utils._rebuild_tensor_v2.__name__ == '_rebuild_tensor_v2'
@@ -197,6 +197,6 @@ def test_the_tools_read_safely(tmp_path, monkeypatch):
     monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
     use_safe_loading()
     saved_attack(tmp_path / 'x.pkl')
-    with pytest.raises(InputError, match=r'x\.pkl (is damaged|holds)'):
+    with pytest.raises(InputError, match=r'x\.pkl (is damaged|contains)'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'x.pkl'))
     assert not (tmp_path / 'attacked').exists()

@@ -1,4 +1,4 @@
-"""Copy the shipped configs, to change them or to base others on them: mlcl copy_configs [DIR]."""
+"""Copy the shipped configs, to edit them or to base others on them: mlcl copy_configs [DIR]."""
 
 import argparse
 import shutil
@@ -12,7 +12,7 @@ from mlcl_mmseg.shipped import CONFIGS
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Copy the shipped configs, to change them or to base others on them.'
+        description='Copy the shipped configs, to edit them or to base others on them.'
     )
     parser.add_argument(
         'out',
@@ -26,17 +26,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Copy to the folder that the command line names, which must be new.
+    """Copy the configs to the folder that the command line names.
 
     Raises:
-        InputError: If it is there.
+        InputError: If the folder exists already.
     """
     args = parse_args()
     if args.out.exists():
-        raise InputError(f'{args.out} is there already: choose another DIR.')
+        raise InputError(f'{args.out} exists already: choose another DIR.')
     check_writable(str(args.out.parent), 'DIR')
     shutil.copytree(CONFIGS, args.out, ignore=shutil.ignore_patterns('__pycache__'))
-    print(f'{args.out} has the shipped configs.')
+    print(f'{args.out} contains the shipped configs.')
 
 
 if __name__ == '__main__':

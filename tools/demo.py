@@ -1,4 +1,4 @@
-"""See adaptation happen: draw a toy world, train all stages on it, compare them per domain."""
+"""Demonstrate adaptation: draw a toy world, train all stages on it, compare them per domain."""
 
 import argparse
 import json
@@ -35,35 +35,35 @@ IMAGES, VALIDATION_IMAGES, SIZE = 160, 40, (256, 128)
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Draw a toy world, train all stages on it, compare them per domain.'
+        description='Draw a toy world, train all stages on it and compare them per domain.'
     )
-    parser.add_argument('--seed', type=int, default=0, help='of the world and the training')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the toy world and training')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     return parser.parse_args()
 
 
 def run_tool(tool: str, config: str, *arguments: str | Path) -> None:
-    """Run another tool; its output is shown.
+    """Run another tool and show its output.
 
     Raises:
-        SystemExit: If it fails.
+        SystemExit: If the tool fails.
     """
     command = [sys.executable, TOOLS / tool, DEMO / f'{config}.py', *arguments]
     done = subprocess.run([str(part) for part in command])
     if done.returncode:
-        sys.exit(f'The demo ends here: {tool} of {config} failed, see above.')
+        sys.exit(f'The demo has stopped, because {tool} failed on {config}: see the error above.')
 
 
 def train(work_dir: Path, seed: int, options: Sequence[str] = ()) -> float:
-    """Train source only, then warm-up and MCL by one command.
+    """Train on the source only, then warm-up and MCL with one command.
 
     Args:
-        work_dir (Path): Each command gets a folder in it.
-        seed (int): Of the training.
-        options (Sequence[str]): KEY=VALUE for all stages.
+        work_dir (Path): Folder in which each command gets a work dir.
+        seed (int): Seed of the training.
+        options (Sequence[str]): Settings for all stages, as KEY=VALUE.
 
     Returns:
-        float: Seconds.
+        float: Duration in seconds.
     """
     start = time.perf_counter()
     options = [f'randomness.seed={seed}', *options]
@@ -75,15 +75,15 @@ def train(work_dir: Path, seed: int, options: Sequence[str] = ()) -> float:
 
 
 def stage_folder(work_dir: Path, stage: str) -> Path:
-    """Where a stage was trained."""
+    """The work dir of a stage."""
     return work_dir / 'mlcl' / 'warmup' if stage == 'warmup' else work_dir / stage
 
 
 def test(work_dir: Path, stage: str) -> dict[str, float]:
-    """Test a stage's best checkpoint and keep its predictions.
+    """Test the best checkpoint of a stage and store its predictions.
 
     Returns:
-        dict[str, float]: mIoU of each domain and the ``mean``, in percent.
+        dict[str, float]: mIoU of each domain and their ``mean``, in percent.
     """
     folder = stage_folder(work_dir, stage)
     (checkpoint,) = folder.glob('best_mIoU_iter_*.pth')
@@ -96,7 +96,7 @@ def test(work_dir: Path, stage: str) -> dict[str, float]:
 
 
 def table(stages: dict[str, dict[str, float]]) -> str:
-    """The stages' mIoU per domain."""
+    """A table of the mIoU per stage and domain."""
     lines = PrettyTable(['mIoU (%)', *stages[STAGES[0]]])
     for stage, figures in stages.items():
         lines.add_row([stage, *(f'{value:.2f}' for value in figures.values())])
@@ -104,7 +104,10 @@ def table(stages: dict[str, dict[str, float]]) -> str:
 
 
 def picture(work_dir: Path) -> np.ndarray:
-    """Per domain the first validation image, each stage's prediction and the truth."""
+    """A contact sheet with the first validation image of each domain.
+
+    Each image is shown with the predictions of all stages and the ground truth.
+    """
     register_all_modules()
     config = Config.fromfile(DEMO / 'mlcl.py')
     validation = DATASETS.build(config.test_dataloader.dataset)
@@ -129,14 +132,15 @@ def picture(work_dir: Path) -> np.ndarray:
 
 
 def report(work_dir: Path, seconds: float) -> None:
-    """Compare the stages: figures, scenes, a page of all that is known, a table to the screen."""
+    """Compare the stages: print a table, and write figures, example images and a report page."""
     stages = {stage: test(work_dir, stage) for stage in STAGES}
     figures = work_dir / 'report.json'
     figures.write_text(json.dumps(dict(seconds=seconds, stages=stages), indent=1) + '\n')
     Image.fromarray(picture(work_dir)).save(work_dir / 'picture.png')
     print(table(stages))
     print(
-        f'Trained in {seconds:.0f} s. {figures} has the figures, picture.png beside it shows them.'
+        f'Trained in {seconds:.0f} s. The figures are in {figures}, example predictions in '
+        'picture.png next to it.'
     )
     page = work_dir / 'report.html'
     write_report([stage_folder(work_dir, stage) for stage in STAGES], page)
@@ -150,8 +154,8 @@ def main() -> None:
     for stage in STAGES:
         if (args.work_dir / stage).exists() and not is_demo:
             raise InputError(
-                f'{args.work_dir / stage} is no demo and would be removed: choose another '
-                '--work-dir.'
+                f'{args.work_dir / stage} does not belong to a demo and would be removed: choose '
+                'another --work-dir.'
             )
     os.environ['MLCL_DATA_ROOT'] = str(args.work_dir / 'data')
     write_toy_world(

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Test with several processes, one a GPU: mlcl dist_test CONFIG CHECKPOINT GPUS [arguments of test]
-# Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT.
+# Test with one process per GPU: mlcl dist_test CONFIG CHECKPOINT GPUS [arguments of test]
+# For several machines, set NNODES, NODE_RANK, MASTER_ADDR and PORT.
 set -euo pipefail
 
 CONFIG=${1:?"usage: tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of test.py]"}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Train with several processes, one a GPU: mlcl dist_train CONFIG GPUS [arguments of train]
-# Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT.
+# Train with one process per GPU: mlcl dist_train CONFIG GPUS [arguments of train]
+# For several machines, set NNODES, NODE_RANK, MASTER_ADDR and PORT.
 set -euo pipefail
 
 CONFIG=${1:?"usage: tools/dist_train.sh CONFIG GPUS [arguments of train.py]"}

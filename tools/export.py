@@ -1,8 +1,8 @@
 """Export the deployed network: mlcl export CONFIG CHECKPOINT --format onnx --out FILE.
 
-The file takes images (B, 3, H, W) float32, RGB from 0 to 1, of any batch and size, and gives logits
-(B, C, H, W), or classes (B, H, W) with --output index. It is compared with PyTorch before it is
-called done.
+The exported network maps images (B, 3, H, W) float32, RGB from 0 to 1, of any batch size and image
+size, to logits (B, C, H, W) or, with --output index, to class indices (B, H, W). The file is kept
+only if its outputs agree with PyTorch's.
 """
 
 import argparse
@@ -44,28 +44,31 @@ def parse_args() -> argparse.Namespace:
         '--output', choices=OUTPUTS, default=OUTPUTS[0], help=f'default: {OUTPUTS[0]}'
     )
     parser.add_argument(
-        '--size', type=size, metavar='WxH', help="to compare with (default: the test pipeline's)"
+        '--size',
+        type=size,
+        metavar='WxH',
+        help="image size for tracing and comparison (default: the test pipeline's)",
     )
     parser.add_argument(
         '--tolerance',
         type=float,
         default=1e-4,
-        help='largest difference allowed, as a share of the largest logit (default: 1e-4)',
+        help='largest difference allowed, relative to the largest logit (default: 1e-4)',
     )
     add_cfg_options(parser)
     return parser.parse_args()
 
 
 def working_size(config: Config) -> tuple[int, int]:
-    """(width, height) to which the test pipeline resizes.
+    """The size (width, height) to which the test pipeline resizes images.
 
     Raises:
-        InputError: If it resizes to none.
+        InputError: If it does not resize images to a fixed size.
     """
     for step in config.get('test_pipeline') or ():
         if step['type'] == 'Resize' and not step.get('keep_ratio') and step.get('scale'):
             return tuple(step['scale'])
-    raise InputError(f'{config.filename} resizes images to no fixed size: give --size WxH.')
+    raise InputError(f'{config.filename} has no fixed image size: use --size WxH.')
 
 
 def main() -> None:
@@ -76,7 +79,7 @@ def main() -> None:
     width, height = args.size or working_size(config)
     check_writable(str(args.out.parent), '--out')
     if args.out.exists():
-        raise InputError(f'{args.out} is there already: choose another --out.')
+        raise InputError(f'{args.out} exists already: choose another --out.')
     model = load_segmentor(config, args.checkpoint)
     network = DeployedNetwork(model, args.output)
     about = dict(
@@ -97,7 +100,7 @@ def main() -> None:
         args.out.unlink()
         raise InputError(
             f'The largest difference, {worst:.1e}, exceeds --tolerance {args.tolerance:.1e}, so '
-            f'{args.out} has been removed: allow more if it will do.'
+            f'{args.out} has been removed: use a larger --tolerance if that is acceptable.'
         )
 
 

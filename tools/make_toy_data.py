@@ -12,29 +12,33 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Draw a toy world of street scenes in the folders of the four data sets.'
     )
-    parser.add_argument('out', help='the new folder; MLCL_DATA_ROOT for the configs')
+    parser.add_argument('out', help='the new folder, which can be used as MLCL_DATA_ROOT')
     parser.add_argument(
-        '--images', type=int, default=200, help='training images of each domain (default: 200)'
+        '--images', type=int, default=200, help='training images per domain (default: 200)'
     )
     parser.add_argument(
-        '--val-images', type=int, help='validation images of each target (default: a quarter)'
+        '--val-images',
+        type=int,
+        help='validation images per target (default: a quarter of --images)',
     )
     parser.add_argument(
         '--size', type=size, default=(640, 320), metavar='WxH', help='in pixels (default: 640x320)'
     )
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
-    parser.add_argument('--workers', type=count, help='processes (default: one a CPU core)')
+    parser.add_argument(
+        '--workers', type=count, help='number of processes (default: one per CPU core)'
+    )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Write the toy world, unless it is there."""
+    """Write the toy world, unless it exists already."""
     args = parse_args()
     check_writable(str(Path(args.out).resolve().parent), 'OUT')
     new = write_toy_world(
         args.out, args.images, args.size, args.seed, args.val_images, args.workers
     )
-    print(f'{args.out}: the toy world is {"complete" if new else "there already"}.')
+    print(f'{args.out}: the toy world {"is complete" if new else "exists already"}.')
 
 
 if __name__ == '__main__':

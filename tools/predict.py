@@ -19,13 +19,13 @@ from mlcl_mmseg.errors import InputError
 
 
 def share(text: str) -> float:
-    """An argument from 0 to 1."""
+    """Convert an argument to a number from 0 to 1."""
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is no number from 0 to 1')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number from 0 to 1')
     return value
 
 
@@ -35,52 +35,63 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        'input', nargs='+', help='images, a folder with all below it, a pattern, or one video'
+        'input',
+        nargs='+',
+        help='images, folders (searched recursively), glob patterns, or one video',
     )
-    parser.add_argument('--out', type=Path, required=True, help='folder of the predictions')
+    parser.add_argument('--out', type=Path, required=True, help='folder for the predictions')
     parser.add_argument(
         '--side-by-side', action='store_true', help='also write image and overlay side by side'
     )
     parser.add_argument(
-        '--confidence', action='store_true', help='also write the probability of the class, in grey'
+        '--confidence',
+        action='store_true',
+        help='also write the probability of the predicted class, as a grey image',
     )
     parser.add_argument(
-        '--opacity', type=share, default=0.5, help='of the colours, 0 to 1 (default: 0.5)'
+        '--opacity', type=share, default=0.5, help='opacity of the colours, 0 to 1 (default: 0.5)'
     )
     parser.add_argument(
-        '--frames', action='store_true', help='of a video, also write the indices of each frame'
+        '--frames', action='store_true', help='also write the class indices of each video frame'
     )
-    parser.add_argument('--batch-size', type=count, default=1, help='images at a time (default: 1)')
-    parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if any)')
+    parser.add_argument(
+        '--batch-size', type=count, default=1, help='images per forward pass (default: 1)'
+    )
+    parser.add_argument('--device', help='device, such as cpu or cuda:1 (default: the GPU, if any)')
     parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='default: fp32')
     parser.add_argument(
-        '--amp', dest='precision', action='store_const', const='fp16', help='--precision fp16'
+        '--amp',
+        dest='precision',
+        action='store_const',
+        const='fp16',
+        help='same as --precision fp16',
     )
-    parser.add_argument('--overwrite', action='store_true', help='replace what is there')
+    parser.add_argument('--overwrite', action='store_true', help='overwrite existing predictions')
     add_cfg_options(parser)
     return parser.parse_args()
 
 
 def check_input(args: argparse.Namespace) -> None:
-    """Refuse an input that the predictions would add to, or that mixes videos with others.
+    """Check that inputs and options fit together.
 
     Raises:
-        InputError: If so.
+        InputError: If a video is not the only input, if --frames is used without a video, or if
+            --out lies in an input folder, where predictions would become inputs of the next run.
     """
     videos = [source for source in args.input if is_video(source)]
     if videos and len(args.input) > 1:
-        raise InputError(f'{videos[0]} is a video: predict each video by a command of its own.')
+        raise InputError(f'{videos[0]} is a video: predict each video with a separate command.')
     if args.frames and not videos:
-        raise InputError('--frames is for a video: leave it out.')
+        raise InputError('--frames works only with a video: omit it.')
     for source in filter(Path.is_dir, map(Path, args.input)):
         if args.out.resolve().is_relative_to(source.resolve()):
             raise InputError(
-                f'--out {args.out} lies in {source}, whose images are predicted: choose another.'
+                f'--out {args.out} lies in the input folder {source}: choose another folder.'
             )
 
 
 def main() -> None:
-    """Predict what the command line says."""
+    """Predict the inputs that the command line names."""
     args = parse_args()
     config = load_config(args.config, args.cfg_options, None, 'none')
     device = find_device(args.device)
@@ -94,8 +105,8 @@ def main() -> None:
     options = dict(batch_size=args.batch_size, overwrite=args.overwrite)
     if video is None:
         predict_images(predictor, images, args.out, style, **options)
-        images_told = '1 image' if len(images) == 1 else f'{len(images)} images'
-        print(f'{args.out}: {", ".join(style.kinds)} of {images_told}.')
+        number = '1 image' if len(images) == 1 else f'{len(images)} images'
+        print(f'{args.out}: {", ".join(style.kinds)} of {number}.')
         return
     frames = predict_video(predictor, video, args.out, style, frames=args.frames, **options)
     of_all = f' of {video.length}' if video.length > frames else ''

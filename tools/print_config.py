@@ -1,4 +1,4 @@
-"""Show what a config comes to, or where a setting comes from: mlcl print_config CONFIG."""
+"""Show the complete config, or where a setting comes from: mlcl print_config CONFIG."""
 
 import argparse
 import os
@@ -9,14 +9,14 @@ from mmengine.config import Config
 from mlcl_mmseg.command_line import add_cfg_options, end_with_sentence, load_config
 from mlcl_mmseg.errors import InputError
 
-# of a key that a config does not have
+# value of a key that a config does not have
 MISSING = object()
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Show what a config comes to, or where a setting of it comes from'
+        description='Show the complete config, or where a setting of it comes from'
     )
     parser.add_argument('config', help='config file')
     parser.add_argument(
@@ -29,7 +29,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def look_up(config: Config, key: str) -> object:
-    """What lies at a dotted key, whose parts may be numbers in a list; MISSING if nothing does."""
+    """Look up a dotted key, whose parts may be indices of lists.
+
+    Returns:
+        object: The value, or MISSING if the config does not have the key.
+    """
     value = config
     for part in key.split('.'):
         if isinstance(value, list | tuple) and part.isdecimal() and int(part) < len(value):
@@ -42,14 +46,14 @@ def look_up(config: Config, key: str) -> object:
 
 
 def origins(path: str, key: str) -> Iterator[tuple[str, object]]:
-    """The files that set a key: a config, then those it is based on, where the value changes.
+    """Find the files that set a key: the config, then those of its base files that set it.
 
     Args:
         path (str): The config.
         key (str): The dotted key.
 
     Yields:
-        tuple[str, object]: A file and what it sets.
+        tuple[str, object]: A file and the value that it sets.
     """
     value = look_up(Config.fromfile(path), key)
     bases = [Config._get_cfg_path(base, path)[0] for base in Config._get_base_files(path)]
@@ -62,14 +66,14 @@ def origins(path: str, key: str) -> Iterator[tuple[str, object]]:
 
 
 def explain(config: Config, path: str, key: str, options: dict) -> str:
-    """A setting's value and where it comes from, the file that counts first.
+    """Describe the value of a setting and the files it comes from, the decisive file first.
 
     Raises:
-        InputError: If the config does not set it.
+        InputError: If the config does not have the setting.
     """
     value = look_up(config, key)
     if value is MISSING:
-        raise InputError(f'{key} is not set in {path}: the default of what takes it holds.')
+        raise InputError(f'{key} is not set in {path}: correct the key, or rely on the default.')
     sources = list(origins(path, key))
     if any(
         f'{option}.'.startswith(f'{key}.') or f'{key}.'.startswith(f'{option}.')
@@ -77,14 +81,14 @@ def explain(config: Config, path: str, key: str, options: dict) -> str:
     ):
         sources.insert(0, ('--cfg-options', value))
     if isinstance(value, dict | list):
-        return '\n'.join([f'{key} is put together in', *(f'  {source}' for source, _ in sources)])
+        return '\n'.join([f'{key} is merged from', *(f'  {source}' for source, _ in sources)])
     return '\n'.join(
         [f'{key} = {value!r}', *(f'  {found!r} in {source}' for source, found in sources)]
     )
 
 
 def main() -> None:
-    """Print what the command line asks for."""
+    """Print the config or the setting that the command line names."""
     args = parse_args()
     config = load_config(args.config, args.cfg_options, None, 'none')
     if args.where is None:

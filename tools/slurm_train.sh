@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train on a Slurm cluster: mlcl slurm_train PARTITION JOB_NAME CONFIG [arguments of train]
-# GPUS in all (default 4), GPUS_PER_NODE (default 4), CPUS_PER_TASK (default 5), SRUN_ARGS, PORT.
+# Variables: GPUS in total (default 4), GPUS_PER_NODE (4), CPUS_PER_TASK (5), SRUN_ARGS, PORT.
 set -euo pipefail
 
 PARTITION=${1:?"usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of train.py]"}

@@ -1,4 +1,4 @@
-"""Test a segmentor per domain and class: mlcl test CONFIG CHECKPOINT."""
+"""Evaluate a segmentor per domain and class: mlcl test CONFIG CHECKPOINT."""
 
 import argparse
 
@@ -16,17 +16,17 @@ from mlcl_mmseg.engine.stage_files import check_checkpoint
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Test a segmentor')
+    parser = argparse.ArgumentParser(description='Evaluate a segmentor per domain and class')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--work-dir', help='folder for the figures, as JSON')
-    parser.add_argument('--out', help='folder to save predictions in, as PNGs of class indices')
+    parser.add_argument('--work-dir', help='folder for the figures, which are written as JSON')
+    parser.add_argument('--out', help='folder for predictions, PNG files of class indices')
     add_common_arguments(parser)
     return parser.parse_args()
 
 
 def main() -> None:
-    """Test what the command line says."""
+    """Evaluate the checkpoint that the command line names."""
     args = parse_args()
     config = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     check_checkpoint(args.checkpoint)

@@ -1,1 +1,1 @@
-"""What training, pseudo-labels and inference cost: time, memory, arithmetic."""
+"""Measurement of time, memory and operations of training, pseudo-labels and inference."""

@@ -1,4 +1,4 @@
-"""The arithmetic of a training step, counted while it is done."""
+"""The number of floating-point operations of a training step."""
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -9,16 +9,17 @@ from ..methods.base import DomainSegmentor
 def operations_of_step(segmentor: DomainSegmentor, batch: dict) -> int:
     """Count the floating-point operations of one step's forward and backward passes.
 
-    What is counted is what is computed: convolutions and matrix products, two operations for a
-    multiplication and an addition. A head's products with padding, which are left out below its
-    ``window_share``, do not count. Updates and optimisers beside the network's do not count either.
+    Only the operations of convolutions and matrix products that are really computed are counted,
+    with two operations for one multiplication and addition. Products with padding that a head skips
+    because of its ``window_share`` are therefore not counted. Weight updates, and the training of
+    modules with an optimiser of their own, are not counted either.
 
     Args:
-        segmentor (DomainSegmentor): Of any method; its gradients are set to zero afterwards.
-        batch (dict): Of a loader.
+        segmentor (DomainSegmentor): A segmentor of any method. Its gradients are reset afterwards.
+        batch (dict): A batch of the training loader.
 
     Returns:
-        int: Operations of the whole batch.
+        int: Number of operations for the whole batch.
     """
     inputs = segmentor.data_preprocessor(batch, True)['inputs']
     with FlopCounterMode(display=False) as counter:

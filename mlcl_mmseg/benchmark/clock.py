@@ -10,21 +10,21 @@ import torch
 
 
 def synchronise(device: str) -> None:
-    """Wait until the device has computed all that it was told to."""
+    """Wait until the device has finished all queued work."""
     if device == 'cuda':
         torch.cuda.synchronize()
 
 
 def milliseconds(run: Callable[[], Any], device: str, iterations: int) -> np.ndarray:
-    """Time a call, after two that are not counted.
+    """Time a function, after two calls for warm-up.
 
     Args:
-        run (Callable): What to time.
-        device (str): 'cpu' or 'cuda', on which it computes.
-        iterations (int): Number of calls that are counted.
+        run (Callable): The function.
+        device (str): The device on which it computes, 'cpu' or 'cuda'.
+        iterations (int): Number of timed calls.
 
     Returns:
-        np.ndarray: (iterations,) milliseconds.
+        np.ndarray: (iterations,) duration of each call in milliseconds.
     """
     times = []
     for _ in range(iterations + 2):
@@ -37,7 +37,7 @@ def milliseconds(run: Callable[[], Any], device: str, iterations: int) -> np.nda
 
 
 def peak_memory(device: str) -> float:
-    """The most that PyTorch has held on the GPU, or this process in memory, in MiB."""
+    """Return the peak memory in MiB: of PyTorch on the GPU, or of this process on the CPU."""
     if device == 'cuda':
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

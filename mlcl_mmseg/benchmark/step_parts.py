@@ -1,8 +1,8 @@
-"""Where the time of a training step goes, by the names that the code gives its parts.
+"""The time of each part of a training step.
 
-Segmentors and :func:`~mlcl_mmseg.models.train_step.train_step` name their parts by
-``torch.profiler.record_function``. The profiler times these ranges, and each part of the backward
-pass belongs to the range in which its forward operation ran.
+Segmentors and :func:`~mlcl_mmseg.models.train_step.train_step` mark their parts with
+``torch.profiler.record_function``. The profiler times these ranges. The backward pass of an
+operation belongs to the range in which its forward pass ran.
 """
 
 from collections import defaultdict
@@ -13,19 +13,20 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 PARTS = ('data', 'style', 'backbone', 'heads', 'losses', 'optimiser')
-# how the profiler calls the backward pass of one operation
+# prefix of the profiler's name for the backward pass of one operation
 BACKWARD = 'autograd::engine::evaluate_function: '
 
 
 def step_parts(step: Callable[[], Any], device: str) -> dict[str, float]:
-    """Time one step by parts.
+    """Time the parts of one step.
 
     Args:
-        step (Callable): Runs one training step; it should have run before.
-        device (str): 'cpu' or 'cuda': whose time is counted.
+        step (Callable): Runs one training step. It should have been called before for warm-up.
+        device (str): The device whose time is measured, 'cpu' or 'cuda'.
 
     Returns:
-        dict[str, float]: Seconds of each of :data:`PARTS` that occurred, forward and backward.
+        dict[str, float]: Seconds of the forward and backward passes of each of :data:`PARTS` that
+        occurred.
     """
     activities = [ProfilerActivity.CPU]
     if device == 'cuda':
@@ -36,7 +37,7 @@ def step_parts(step: Callable[[], Any], device: str) -> dict[str, float]:
 
 
 def seconds_of(events: Iterable[FunctionEvent], device: str) -> dict[str, float]:
-    """Add up a profile by parts, see :func:`step_parts`."""
+    """Sum the times of a profile by parts, see :func:`step_parts`."""
     events = [event for event in events if event.device_type.name == 'CPU']
     ranges = [event for event in events if event.name in PARTS]
     microseconds: dict[str, float] = defaultdict(float)
@@ -51,7 +52,7 @@ def seconds_of(events: Iterable[FunctionEvent], device: str) -> dict[str, float]
 
 
 def cost(event: FunctionEvent, device: str) -> float:
-    """Microseconds of an event and all below it, on the host or the device."""
+    """Return the microseconds of an event and all nested events, on the host or the device."""
     return event.device_time_total if device == 'cuda' else event.cpu_time_total
 
 
@@ -69,7 +70,7 @@ def contains(outer: FunctionEvent, inner: FunctionEvent) -> bool:
 def directly_inside(
     inner: FunctionEvent, outer: FunctionEvent, ranges: Sequence[FunctionEvent]
 ) -> bool:
-    """Whether a range lies in another one and in none between."""
+    """Whether a range is nested in another one without a range between them."""
     return contains(outer, inner) and not any(
         contains(outer, each) and contains(each, inner) for each in ranges
     )
@@ -78,10 +79,10 @@ def directly_inside(
 def forward_parts(
     events: Sequence[FunctionEvent], ranges: Sequence[FunctionEvent]
 ) -> dict[int, str]:
-    """By autograd's sequence number, the innermost range of the operation that has it.
+    """Map autograd's sequence numbers to the innermost range of the forward operation.
 
-    Operations that record no gradient bear the number of the next one that does, which therefore
-    counts.
+    An operation that records no gradient has the same number as the next one that records a
+    gradient. Since events are processed in order of time, the latter determines the range.
     """
     found: dict[int, str] = {}
     for event in sorted(events, key=lambda event: event.time_range.start):

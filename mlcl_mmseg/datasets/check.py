@@ -69,10 +69,10 @@ def find_error(domain: DomainDataset, index: int) -> tuple[str, InputError] | No
     """The image's path and what is wrong with it or its label, if anything."""
     data_info = domain.get_data_info(index)
     try:
-        image = open_image(data_info['img_path'], load=False, remedy=domain.remedy)
+        image = open_image(data_info['img_path'], load=False, remedy=data_info['remedy'])
         domain.check_image(image, data_info['img_path'])
         if domain.labelled:
-            label = open_image(data_info['seg_map_path'], load=False, remedy=domain.remedy)
+            label = open_image(data_info['seg_map_path'], load=False, remedy=data_info['remedy'])
             domain.label_format.check(label, image.size, data_info['seg_map_path'])
     except InputError as error:
         return data_info['img_path'], error

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..errors import InputError, MissingFileError
 from ..labels import IGNORE_INDEX, RawLabels, label_space, lookup_table, raw_label_map
-from .image_files import check_depth, open_image
+from .image_files import REPLACE, check_depth, open_image
 from .label_format import LabelFormat
 from .prepared_copy import PREPARE, PreparedCopy
 
@@ -164,20 +164,15 @@ class DomainDataset(BaseSegDataset):
         Raises:
             InputError: If the image cannot be read. What else a transform raises passes through.
         """
-        path = data_info['img_path']
+        path, remedy = data_info['img_path'], data_info['remedy']
         if self.prepared_copy is not None and pipeline is not self.pipeline:
             self.prepared_copy.check_pipeline(pipeline)
         try:
             return pipeline(data_info)
         except Exception:
             # what a decoder raises does not tell the file: read it again to know, and to name it
-            open_image(path, remedy=self.remedy)
+            open_image(path, remedy=remedy)
             raise
-
-    @property
-    def remedy(self) -> str:
-        """What to do about a file that cannot be read."""
-        return 'replace the file' if self.prepared_copy is None else f'run {PREPARE} again'
 
     def load_data_list(self) -> list[dict]:
         """List the split's images, sorted by path, with their labels where the role has some."""
@@ -195,6 +190,7 @@ class DomainDataset(BaseSegDataset):
                 label_map=None,
                 reduce_zero_label=False,
                 seg_fields=[],
+                remedy=REPLACE if self.prepared_copy is None else f'run {PREPARE} again',
             )
             for image in images
         ]

@@ -9,11 +9,11 @@ from ..errors import InputError
 # how Pillow's names of modes begin whose values have more than 8 bits; read as RGB, most become
 # white
 DEEP_MODES = ('I', 'F')
+# what to do about a file that cannot be read
+REPLACE = 'replace the file'
 
 
-def open_image(
-    path: str | Path, load: bool = True, remedy: str = 'replace the file'
-) -> Image.Image:
+def open_image(path: str | Path, load: bool = True, remedy: str = REPLACE) -> Image.Image:
     """Open an image file with Pillow and close it again.
 
     Args:

@@ -173,7 +173,8 @@ class PreparedCopy:
     @property
     def has_source(self) -> bool:
         """Whether the data set is there, so that the copy can be compared with it."""
-        return Path(self.source).is_dir()
+        # a mount point without its disk is an empty folder
+        return Path(self.source).is_dir() and any(Path(self.source).iterdir())
 
     def name(self, path: str | Path) -> str:
         """The path below the copy's folder."""

@@ -1,1 +1,1 @@
-"""What comes after training: predicting images and videos, exporting, stripping."""
+"""Deployment of a trained model: prediction, export and stripped checkpoints."""

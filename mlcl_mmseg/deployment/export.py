@@ -1,4 +1,4 @@
-"""The deployed network as an ONNX file or a program of torch.export."""
+"""Export the deployed network to ONNX or with torch.export."""
 
 import inspect
 import io
@@ -24,16 +24,16 @@ ONNX_PACKAGES = ('onnx', 'onnxruntime', 'onnxscript')
 
 
 class DeployedNetwork(nn.Module):
-    """Normalisation, backbone, neck and decode head, from an image to logits or classes.
+    """The network that predicts: normalisation, backbone, neck and decode head.
 
-    Of a segmentor with domain heads alone, the decode head is the last target's.
+    If a segmentor has domain heads only, the decode head is the head of the last target.
 
     Args:
-        model (EncoderDecoder): Of :func:`load_segmentor`.
-        output (str): 'logits' or 'index', the class with the largest.
+        model (EncoderDecoder): A model from :func:`load_segmentor`.
+        output (str): 'logits', or 'index' for the index of the class with the largest logit.
 
     Raises:
-        InputError: If the model takes images that are normalised in another way.
+        InputError: If the model does not normalise images by MultiDomainDataPreprocessor.
     """
 
     def __init__(self, model: EncoderDecoder, output: str = LOGITS) -> None:
@@ -41,7 +41,7 @@ class DeployedNetwork(nn.Module):
         if not isinstance(model.data_preprocessor, MultiDomainDataPreprocessor):
             raise InputError(
                 'Exported networks take RGB from 0 to 1, but data_preprocessor is a '
-                f'{type(model.data_preprocessor).__name__}: make it MultiDomainDataPreprocessor.'
+                f'{type(model.data_preprocessor).__name__}: use MultiDomainDataPreprocessor.'
             )
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
@@ -49,27 +49,37 @@ class DeployedNetwork(nn.Module):
         self.align_corners = model.align_corners
         self.normalise = model.data_preprocessor.normalise
         self.output = output
-        # torch.export.load warns of weights that lie in memory with their channels last
+        # torch.export.load warns about weights in the channels-last memory format
         self.to(memory_format=torch.contiguous_format)
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB from 0 to 1 to logits (B, C, H, W), or indices (B, H, W) uint8."""
+        """Predict logits or class indices, depending on ``output``.
+
+        Args:
+            image (Tensor): (B, 3, H, W) RGB from 0 to 1.
+
+        Returns:
+            Tensor: Logits (B, C, H, W), or class indices (B, H, W) uint8.
+        """
         logits = self.logits(image)
         return logits if self.output == LOGITS else logits.argmax(1).to(torch.uint8)
 
     def logits(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB from 0 to 1 to logits (B, C, H, W)."""
+        """Predict logits (B, C, H, W) of images (B, 3, H, W), RGB from 0 to 1."""
         features = as_levels(self.backbone(self.normalise(image)))
         logits = self.decode_head(as_levels(self.neck(features)))
         return resize_logits(logits, image.shape[2:], self.align_corners)
 
 
 def check_exporter(kind: str) -> None:
-    """Refuse what this environment cannot export.
+    """Check that this environment can export to a format.
+
+    Args:
+        kind (str): 'onnx' or 'torch'.
 
     Raises:
-        InputError: If PyTorch is too old or a package is missing; the message says what it takes.
+        InputError: If PyTorch is too old or a package is missing.
     """
     has_exporter = hasattr(torch, 'export') and hasattr(torch.export, 'ExportedProgram')
     if (
@@ -91,18 +101,18 @@ def check_exporter(kind: str) -> None:
 def export(
     network: DeployedNetwork, path: Path, kind: str, size: Sequence[int], about: dict[str, str]
 ) -> None:
-    """Write a network as a file, with a free batch, height and width.
+    """Write a network to a file, with dynamic batch size, height and width.
 
     Args:
-        network (DeployedNetwork): On the CPU.
-        path (Path): The file.
+        network (DeployedNetwork): The network, on the CPU.
+        path (Path): The file to write.
         kind (str): 'onnx' or 'torch'.
-        size (Sequence[int]): (H, W) that the network is traced with.
-        about (dict[str, str]): What the file tells besides: of 'onnx' as metadata, of 'torch' as
-            the extra file ``about.json``.
+        size (Sequence[int]): (H, W) of the images that the network is traced with.
+        about (dict[str, str]): Additional information for the reader of the file. 'onnx' stores it
+            as metadata, 'torch' as the extra file ``about.json``.
     """
     free = torch.export.Dim.DYNAMIC
-    # a batch of one would be taken for one that is never larger
+    # with a batch of 1, torch.export would treat the batch size as constant
     example = torch.rand(2, 3, *size)
     with torch.no_grad():
         program = torch.export.export(
@@ -115,7 +125,7 @@ def export(
             converted = torch.onnx.export(
                 program, input_names=['image'], output_names=[network.output], verbose=False
             )
-            # None is what the exporter before this one returns
+            # only the legacy exporter returns None
             assert converted is not None
             converted.model.metadata_props.update(about)
             content.write(converted.model_proto.SerializeToString())
@@ -123,9 +133,17 @@ def export(
 
 
 def read_export(path: Path, kind: str) -> Callable[[Tensor], Tensor]:
-    """An exported network as a function on the CPU, (B, 3, H, W) to its output."""
+    """Load an exported network as a function on the CPU.
+
+    Args:
+        path (Path): The file.
+        kind (str): 'onnx' or 'torch'.
+
+    Returns:
+        Callable: It maps images (B, 3, H, W) to the output of the network.
+    """
     if kind == 'torch':
-        # the guards are of how tensors lie in memory where it was traced, a batch of 2 among them
+        # the guards would require the strides of the batch of 2 that it was traced with
         return torch.export.load(str(path)).module(check_guards=False)
     import onnxruntime
 
@@ -136,16 +154,20 @@ def read_export(path: Path, kind: str) -> Callable[[Tensor], Tensor]:
 def differences(
     network: DeployedNetwork, exported: Callable[[Tensor], Tensor], size: Sequence[int]
 ) -> Iterator[tuple[tuple[int, ...], float]]:
-    """Compare an exported network with PyTorch's on random images of several sizes and batches.
+    """Compare an exported network with the original on random images.
+
+    The images have several batch sizes, the given size, and smaller sizes that are no multiples of
+    the network's stride.
 
     Args:
-        network (DeployedNetwork): On the CPU.
-        exported (Callable): Of :func:`read_export`.
-        size (Sequence[int]): (H, W); it, and smaller ones that no stride divides.
+        network (DeployedNetwork): The original network, on the CPU.
+        exported (Callable): The exported network, from :func:`read_export`.
+        size (Sequence[int]): (H, W) of the largest images.
 
     Yields:
-        tuple[tuple[int, ...], float]: (B, 3, H, W), and the largest difference as a share of the
-        largest logit. Of indices, by how much the largest logit exceeds that of the chosen class.
+        tuple[tuple[int, ...], float]: The shape (B, 3, H, W) of the images, and the largest
+        difference divided by the largest absolute logit. If the network predicts indices, the
+        difference is that between the largest logit and the logit of the exported network's class.
     """
     height, width = size
     shapes = [

@@ -1,4 +1,4 @@
-"""What there is to predict: image files and what they are called, frames of a video."""
+"""Inputs of prediction: image files with the names of their predictions, and video frames."""
 
 import glob
 import os
@@ -13,30 +13,32 @@ from ..errors import InputError, MissingFileError
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
-# frames a second of a video that does not tell
+# frames per second, for video files that do not state their frame rate
 USUAL_RATE = 25.0
 
 
 def find_images(sources: Sequence[str]) -> dict[str, Path]:
-    """Image files by what their predictions are called.
+    """Find image files and name their predictions.
 
     Args:
-        sources (Sequence[str]): Files, folders (with all that is below them), or patterns of
-            :mod:`glob`, ``**`` included.
+        sources (Sequence[str]): Files, folders (which are searched recursively), or patterns of
+            :mod:`glob`, where ``**`` is allowed.
 
     Returns:
-        dict[str, Path]: The file by its path relative to the folder, or of files to the deepest
-        folder that holds all, without its suffix.
+        dict[str, Path]: The files by the names of their predictions. A name is the path of the
+        file without its suffix, relative to the folder; if ``sources`` is not a single folder, it
+        is relative to the deepest folder that contains all files.
 
     Raises:
         MissingFileError: If there is no image.
-        InputError: If a file is none, has more than 8 bits, or two would get the same name.
+        InputError: If a file is not an image, has more than 8 bits per channel, or if two files
+            would get the same name.
     """
     files = [file for source in sources for file in expand(source)]
     if not files:
         raise MissingFileError(
-            f'{" ".join(sources)} is no image, no folder with images and no pattern of some '
-            f'({", ".join(IMAGE_SUFFIXES)}): correct the path.'
+            f'{" ".join(sources)} is not an image, not a folder with images and not a pattern '
+            f'that matches images ({", ".join(IMAGE_SUFFIXES)}): correct the path.'
         )
     root = sources[0]
     if len(sources) > 1 or not Path(root).is_dir():
@@ -47,8 +49,8 @@ def find_images(sources: Sequence[str]) -> dict[str, Path]:
         name = os.path.splitext(os.path.relpath(file, root))[0]
         if images.setdefault(name, file) != file:
             raise InputError(
-                f'{images[name]} and {file} would get the same name: rename one, or '
-                'predict it into another --out.'
+                f'The predictions of {images[name]} and {file} would get the same name: rename '
+                'one file, or predict it into another --out.'
             )
     return images
 
@@ -60,7 +62,7 @@ def expand(source: str) -> list[Path]:
             Path(folder, name)
             for folder, _, names in os.walk(source, followlinks=True)
             for name in names
-            # macOS leaves ._ files beside the images
+            # macOS writes ._ files next to the images
             if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')
         )
     if Path(source).is_file():
@@ -69,7 +71,7 @@ def expand(source: str) -> list[Path]:
 
 
 def is_video(source: str) -> bool:
-    """Whether this is the name of a video that is there."""
+    """Whether this is the path of an existing video file."""
     return source.lower().endswith(VIDEO_SUFFIXES) and Path(source).is_file()
 
 
@@ -80,8 +82,8 @@ class Video:
         path (str): The file.
 
     Attributes:
-        rate (float): Frames a second.
-        length (int): Number of frames as the file tells; 0 if it does not.
+        rate (float): Frames per second.
+        length (int): Number of frames according to the file; 0 if the file does not state it.
 
     Raises:
         InputError: If OpenCV cannot read it.
@@ -91,16 +93,16 @@ class Video:
         self.path = path
         self.capture = cv2.VideoCapture(path)
         if not self.capture.isOpened():
-            raise InputError(f'{path} is damaged or no video that OpenCV can read: convert it.')
+            raise InputError(f'{path} is not a video that OpenCV can read: convert it.')
         rate = self.capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0 < rate < float('inf') else USUAL_RATE
         self.length = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """(H, W, 3) uint8 BGR, once."""
+        """Iterate over the frames, (H, W, 3) uint8 BGR; this works only once."""
         while True:
-            is_there, frame = self.capture.read()
-            if not is_there:
+            has_frame, frame = self.capture.read()
+            if not has_frame:
                 break
             yield frame
         self.capture.release()

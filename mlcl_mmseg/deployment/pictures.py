@@ -1,4 +1,4 @@
-"""Predictions as pictures and videos on the disk, under the names of what was predicted."""
+"""Write predictions as images and videos that are named like their inputs."""
 
 import io
 import os
@@ -26,10 +26,10 @@ class Style(NamedTuple):
     """How predictions are shown.
 
     Attributes:
-        palette (Sequence): (C, 3) RGB from 0 to 255.
-        opacity (float): Of the colours over the image, from 0 to 1.
-        side_by_side (bool): Whether image and overlay are also shown side by side.
-        confidence (bool): Whether the probability of the predicted class is also shown.
+        palette (Sequence): (C, 3) RGB colours of the classes, from 0 to 255.
+        opacity (float): Opacity of the colours over the image, from 0 to 1.
+        side_by_side (bool): Whether to show the image and the overlay side by side as well.
+        confidence (bool): Whether to show the probability of the predicted class as well.
     """
 
     palette: Palette
@@ -39,12 +39,17 @@ class Style(NamedTuple):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Names of the pictures that :meth:`paint` makes; folders are called like them."""
+        """Names of the images that :meth:`paint` returns, and of the folders for them."""
         options = {SIDE_BY_SIDE: self.side_by_side, CONFIDENCE: self.confidence}
         return (OVERLAY, INDEX, *(kind for kind, wanted in options.items() if wanted))
 
     def paint(self, prediction: Prediction) -> dict[str, np.ndarray]:
-        """Pictures of a prediction by kind, (H, W, 3) uint8 RGB or (H, W) uint8."""
+        """Draw a prediction.
+
+        Returns:
+            dict[str, np.ndarray]: Images (H, W, 3) uint8 RGB or (H, W) uint8, by the names in
+            :attr:`kinds`.
+        """
         painted = overlay(prediction.image, prediction.index, self.palette, self.opacity)
         pictures = {OVERLAY: painted, INDEX: prediction.index}
         if self.side_by_side:
@@ -62,18 +67,18 @@ def predict_images(
     batch_size: int = 1,
     overwrite: bool = False,
 ) -> None:
-    """Write ``<out>/<kind>/<name>.png`` of every image.
+    """Predict images and write ``<out>/<kind>/<name>.png`` for each.
 
     Args:
-        predictor (Predictor): What predicts.
+        predictor (Predictor): The predictor.
         images (Mapping[str, Path]): Files by name, see :func:`find_images`.
-        out (Path): The folder.
-        style (Style): What is written.
-        batch_size (int): Images per forward pass.
-        overwrite (bool): Whether pictures that are there may be replaced.
+        out (Path): The output folder.
+        style (Style): How the predictions are shown; its ``kinds`` are written.
+        batch_size (int): Number of images per forward pass.
+        overwrite (bool): Whether existing predictions may be overwritten.
 
     Raises:
-        InputError: If there are some and they may not, or one is an image to be predicted.
+        InputError: If files exist and may not be overwritten, or if an output is also an input.
     """
     targets = {name: {kind: out / kind / f'{name}.png' for kind in style.kinds} for name in images}
     paths = [path for each in targets.values() for path in each.values()]
@@ -98,22 +103,27 @@ def predict_video(
     overwrite: bool = False,
     frames: bool = False,
 ) -> int:
-    """Write ``<out>/<kind>/<name>.mp4`` of a video.
+    """Predict a video and write ``<out>/<kind>/<name>.mp4``.
+
+    Class indices are never written as a video, because its compression would change them.
 
     Args:
-        predictor (Predictor): What predicts.
-        video (Video): What is predicted.
-        out (Path): The folder.
-        style (Style): What is written; of the indices, which a video would blur, only frames.
-        batch_size (int): Frames per forward pass.
-        overwrite (bool): Whether videos and frames that are there may be replaced.
-        frames (bool): Whether to write ``<out>/index/<name>/<number>.png`` of each frame.
+        predictor (Predictor): The predictor.
+        video (Video): The video.
+        out (Path): The output folder.
+        style (Style): How the predictions are shown; all its ``kinds`` except the
+            indices are written.
+        batch_size (int): Number of frames per forward pass.
+        overwrite (bool): Whether existing videos and frames may be overwritten.
+        frames (bool): Whether to write the class indices of each frame as
+            ``<out>/index/<name>/<number>.png``.
 
     Returns:
         int: The number of frames.
 
     Raises:
-        InputError: If there are some and they may not be replaced, or a video cannot be written.
+        InputError: If files exist and may not be overwritten, if an output is also the input, or
+            if a video cannot be read or written.
     """
     name = Path(video.path).stem
     targets = {kind: out / kind / f'{name}.mp4' for kind in style.kinds if kind != INDEX}
@@ -133,7 +143,7 @@ def predict_video(
                 write_picture(folder / f'{count:06d}.png', pictures[INDEX])
             count += 1
         if count == 0:
-            raise InputError(f'{video.path} has no frame that OpenCV can read: convert it.')
+            raise InputError(f'{video.path} has no frames that OpenCV can read: convert it.')
         for file in files.values():
             file.finish()
     finally:
@@ -143,37 +153,42 @@ def predict_video(
 
 
 def refuse_existing(paths: Iterable[Path], sources: Iterable[Path], overwrite: bool) -> None:
-    """Refuse to replace what is there, and at any rate what is to be predicted.
+    """Refuse to overwrite existing files, and never overwrite an input.
+
+    Args:
+        paths (Iterable[Path]): The files to write.
+        sources (Iterable[Path]): The input files.
+        overwrite (bool): Whether existing files other than inputs may be overwritten.
 
     Raises:
-        InputError: If so.
+        InputError: If a file exists that may not be overwritten.
     """
-    there = [path for path in paths if path.exists()]
-    own = {source.resolve() for source in sources}
-    for path in there:
-        if path.resolve() in own:
-            raise InputError(f'{path} would be replaced by its prediction: choose another --out.')
-    if there and not overwrite:
-        others = f' and {len(there) - 1} others are' if len(there) > 1 else ' is'
+    existing = [path for path in paths if path.exists()]
+    inputs = {source.resolve() for source in sources}
+    for path in existing:
+        if path.resolve() in inputs:
+            raise InputError(f'{path} is an input and would be overwritten: choose another --out.')
+    if existing and not overwrite:
+        exist = f'and {len(existing) - 1} more exist' if len(existing) > 1 else 'exists'
         raise InputError(
-            f'{there[0]}{others} there already: choose another --out, or replace with --overwrite.'
+            f'{existing[0]} {exist} already: choose another --out, or use --overwrite.'
         )
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write (H, W, 3) or (H, W) uint8 as a PNG, whole or not at all."""
+    """Write an image (H, W, 3) or (H, W) uint8 as a PNG file, completely or not at all."""
     with io.BytesIO() as content:
-        # little compression: more would take longer than predicting
+        # stronger compression would take longer than the prediction
         Image.fromarray(picture).save(content, 'PNG', compress_level=1)
         write_durably(path, content.getvalue(), REMEDY)
 
 
 class VideoFile:
-    """An MP4 that gets its name when it is complete.
+    """An MP4 file that gets its final name only when it is complete.
 
     Args:
-        path (Path): The file; its folder is made if need be.
-        rate (float): Frames a second.
+        path (Path): The file; its folder is created if necessary.
+        rate (float): Frames per second.
     """
 
     def __init__(self, path: Path, rate: float) -> None:
@@ -184,7 +199,7 @@ class VideoFile:
         self.count = 0
 
     def write(self, picture: np.ndarray) -> None:
-        """Add a frame, (H, W, 3) RGB or (H, W) uint8, of the first one's size."""
+        """Add a frame, (H, W, 3) uint8 RGB or (H, W) uint8; all frames have the same size."""
         if picture.ndim == 2:
             picture = np.repeat(picture[..., None], 3, axis=2)
         if self.writer is None:
@@ -196,26 +211,26 @@ class VideoFile:
         self.count += 1
 
     def finish(self) -> None:
-        """Close the file and give it its name.
+        """Close the file and rename it to its final name.
 
         Raises:
-            InputError: If not all frames are in it; OpenCV does not tell what it fails to write.
+            InputError: If frames are missing. OpenCV reports no errors when it writes frames.
         """
         self.close()
         found = int(cv2.VideoCapture(str(self.partial)).get(cv2.CAP_PROP_FRAME_COUNT))
         if found != self.count:
             raise InputError(
-                f'{self.path} could not be written, {found} of {self.count} frames arrived: make '
-                f'room on the disk and {REMEDY}, or install an OpenCV that writes mp4v.'
+                f'{self.path} could not be written ({found} of {self.count} frames): free disk '
+                f'space and {REMEDY}, or install a version of OpenCV that writes mp4v.'
             )
         os.replace(self.partial, self.path)
 
     def discard(self) -> None:
-        """Remove what has not been finished."""
+        """Delete the file if it has not been finished."""
         self.close()
         self.partial.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let OpenCV write what it still holds."""
+        """Let OpenCV write its remaining frames and close the file."""
         if self.writer is not None:
             self.writer.release()

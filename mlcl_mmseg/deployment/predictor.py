@@ -1,4 +1,4 @@
-"""Predict images of any size by a config's test pipeline."""
+"""Predict images of any size with the test pipeline of a config."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
@@ -20,46 +20,46 @@ from ..errors import InputError
 from ..models.losses import full_precision
 from .threads import in_threads
 
-# transforms that want a label; LoadRawLabel does without
+# transforms that need a label file; LoadRawLabel is not listed, because it works without one
 LABEL_LOADERS = ('LoadAnnotations',)
 
 
 class Loaded(NamedTuple):
-    """An image (H, W, 3) uint8 BGR, and what the pipeline makes of it."""
+    """An image (H, W, 3) uint8 BGR, and its sample from the test pipeline."""
 
     image: np.ndarray
     sample: dict
 
 
 class Prediction(NamedTuple):
-    """What is predicted of an image, at its own size.
+    """The prediction of an image, at the original size of the image.
 
     Attributes:
         image (np.ndarray): (H, W, 3) uint8 RGB.
         index (np.ndarray): (H, W) uint8 class indices.
-        confidence (np.ndarray): (H, W) float32, the probability of that class.
+        confidence (np.ndarray): (H, W) float32 probabilities of the predicted classes.
     """
 
     image: np.ndarray
-    # it hides a method of tuples that is not used
+    # it hides the method tuple.index, which is not used
     index: np.ndarray  # type: ignore[assignment]
     confidence: np.ndarray
 
 
 class Predictor:
-    """Images in, predictions out, in their order.
+    """Predicts images and returns the predictions in the order of the images.
 
-    An image goes through the test pipeline, thus to the working size, and its logits are enlarged
-    to the image's own size: what ``mmseg.apis.inference_model`` does.
+    Like ``mmseg.apis.inference_model``, it applies the test pipeline, which resizes an image to
+    the working size, and resizes the logits to the original size of the image.
 
     Args:
-        model (EncoderDecoder): Of :func:`load_segmentor`.
-        config (Config): Its config, for ``test_pipeline``.
+        model (EncoderDecoder): A model from :func:`load_segmentor`.
+        config (Config): The config of the model; its ``test_pipeline`` is used.
         precision (str): 'fp32', 'tf32', 'bf16' or 'fp16'.
 
     Raises:
-        InputError: If the precision cannot be had on the model's device, or the config has no test
-            pipeline that loads images.
+        InputError: If the device of the model does not support the precision, or if the config has
+            no test pipeline that loads images.
     """
 
     def __init__(self, model: EncoderDecoder, config: Config, precision: str = 'fp32') -> None:
@@ -86,7 +86,7 @@ class Predictor:
             image (str | Path | np.ndarray): A file, or (H, W, 3) uint8 BGR.
 
         Raises:
-            InputError: If a file cannot be read. What else a transform raises passes through.
+            InputError: If the file cannot be read. Other errors of transforms are not caught.
         """
         if isinstance(image, np.ndarray):
             results = self.load_array(dict(img=image))
@@ -95,17 +95,18 @@ class Predictor:
             results = self.load_file(dict(img_path=str(image)))
             return Loaded(results['img'], self.transforms(results))
         except Exception:
-            # what a decoder raises does not tell the file: read it again to know, and to name it
+            # a decoder's error does not name the file: read it again for an error that does
             open_image(image)
             raise
 
     @torch.no_grad()
     def predict(self, batch: Sequence[Loaded]) -> Iterator[Prediction]:
-        """Predict images that the pipeline has made of one size, enlarged one by one."""
+        """Predict a batch of images that have the same size after the pipeline."""
         data = pseudo_collate([loaded.sample for loaded in batch])
         data = self.model.data_preprocessor(data, False)
         samples = data['data_samples']
-        # MMSegmentation warns of images that differ in size; here they are enlarged one by one
+        # MMSegmentation would warn that the original sizes differ; each image is resized to its
+        # original size below
         metas = [{**each.metainfo, 'ori_shape': each.img_shape} for each in samples]
         with computing_in(self.precision, self.device):
             logits = self.model.inference(data['inputs'], metas)
@@ -122,12 +123,15 @@ class Predictor:
     def stream(
         self, images: Iterable[str | Path | np.ndarray], batch_size: int = 1
     ) -> Iterator[Prediction]:
-        """Predict images in batches, while the next are loaded.
+        """Predict images in batches, while threads load the next images.
 
         Args:
-            images (Iterable): See :meth:`load`.
-            batch_size (int): Images per forward pass, fewer where they differ in size even after
-                the pipeline.
+            images (Iterable): Images as for :meth:`load`.
+            batch_size (int): Largest number of images per forward pass. Images that differ in size
+                after the pipeline are predicted in separate passes.
+
+        Yields:
+            Prediction: The predictions in the order of the images.
         """
         loaded = in_threads(self.load, images)
         while batch := list(islice(loaded, batch_size)):
@@ -136,15 +140,15 @@ class Predictor:
 
 
 def largest_probability(logits: Tensor, index: Tensor) -> Tensor:
-    """The probability of the predicted class, by the softmax over all.
+    """Compute the softmax probability of the predicted class.
 
     Args:
         logits (Tensor): (C, H, W).
-        index (Tensor): (H, W), the class with the largest.
+        index (Tensor): (H, W) indices of the classes with the largest logits.
 
     Returns:
-        Tensor: (H, W).
+        Tensor: (H, W) probabilities.
     """
-    # one map at a time: all probabilities of a large image would be as large as its logits
+    # one class at a time: the probabilities of all classes would need as much memory as the logits
     largest = logits.gather(0, index[None])[0]
     return 1 / sum((each - largest).exp() for each in logits)

@@ -1,4 +1,4 @@
-"""A trained segmentor, ready to predict."""
+"""Load a trained segmentor for prediction."""
 
 import torch
 from mmengine.config import Config
@@ -13,20 +13,21 @@ from ..labels import label_space
 
 
 def load_segmentor(config: Config, checkpoint: str, device: str = 'cpu') -> EncoderDecoder:
-    """Build a config's model, load a checkpoint into it and let it predict.
+    """Build the model of a config and load a checkpoint into it.
 
     Args:
-        config (Config): Of :func:`mlcl_mmseg.command_line.load_config`.
+        config (Config): A config from :func:`mlcl_mmseg.command_line.load_config`.
         checkpoint (str): A local file.
-        device (str): Where the model is to be.
+        device (str): The device of the model.
 
     Returns:
-        EncoderDecoder: In eval mode. Its ``dataset_meta`` has ``classes`` and ``palette``: the
-        checkpoint's, or those of the label space with as many classes.
+        EncoderDecoder: The model in eval mode. Its ``dataset_meta`` has ``classes`` and
+        ``palette``, which come from the checkpoint or, if it has none, from the class set with the
+        same number of classes.
 
     Raises:
-        MissingFileError: If there is no such checkpoint.
-        InputError: If it does not fit the config, or cannot be read.
+        MissingFileError: If the checkpoint does not exist.
+        InputError: If the checkpoint does not match the config or cannot be read.
     """
     check_checkpoint(checkpoint)
     init_default_scope(config.get('default_scope', 'mmseg'))
@@ -38,17 +39,23 @@ def load_segmentor(config: Config, checkpoint: str, device: str = 'cpu') -> Enco
 
 
 def find_device(name: str | None = None) -> str:
-    """A device by its name, by default the GPU if there is one.
+    """Check that a device is available.
+
+    Args:
+        name (str, optional): The device; by default the GPU, or the CPU if there is no GPU.
+
+    Returns:
+        str: The name of the device.
 
     Raises:
-        InputError: If there is no such device here.
+        InputError: If the device is not available.
     """
     if name is None:
         return 'cuda' if torch.cuda.is_available() else 'cpu'
     try:
         torch.empty(0, device=name)
-    # whatever a backend that is not there, or was not compiled in, raises
+    # the errors of backends that are missing at run time or were not compiled in
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f'--device {name} is not to be had here ({reason}): use cpu.') from error
+        raise InputError(f'--device {name} is not available here ({reason}): use cpu.') from error
     return name

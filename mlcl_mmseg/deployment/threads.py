@@ -1,4 +1,4 @@
-"""A function on many items, in threads and in order."""
+"""Apply a function to many items in threads, keeping their order."""
 
 import os
 from collections import deque
@@ -12,14 +12,17 @@ THREADS = min(8, os.cpu_count() or 1)
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """What a function makes of each item, in their order, computed a few items ahead.
+    """Apply a function to items in threads, a few items ahead of the caller.
 
-    For decoding and encoding, which leave the interpreter to others. What the function raises is
-    raised here.
+    This suits the decoding and encoding of images, which release the global interpreter lock.
+    Exceptions of the function are raised in the calling thread.
 
     Args:
-        function (Callable): On one item, in a thread.
-        items (Iterable): They are taken one by one in this thread.
+        function (Callable): It is called with one item, in a thread of the pool.
+        items (Iterable): The items; the calling thread iterates over them.
+
+    Yields:
+        Result: The results in the order of the items.
     """
     waiting: deque[Future] = deque()
     with ThreadPoolExecutor(THREADS) as pool:

@@ -12,18 +12,18 @@ from ..methods.base import network_wrapper
 from ..models.train_step import train_step
 
 
-# MMEngine's own registry: Runner looks wrappers up there and nowhere else
+# registered in MMEngine's registry, the only one that Runner searches for wrappers
 @MODEL_WRAPPERS.register_module()
 class MultiTargetDistributedDataParallel(MMDistributedDataParallel):
-    """DDP around the network's part of the step, on GPUs and on CPUs.
+    """DDP for the training step of the network, on GPUs and on CPUs.
 
-    Modules with an optimiser of their own are frozen when the model is wrapped, so that their
-    gradients are not reduced here but by the hook that trains them.
+    Modules with an optimiser of their own are frozen when the model is wrapped. Their gradients are
+    therefore not reduced here, but by the hook that trains them.
 
     Args:
         module (nn.Module): The segmentor.
-        device_ids (list[int], optional): The GPU of this process; dropped for a model on CPU.
-        **kwargs: Those of :class:`mmengine.model.MMDistributedDataParallel`.
+        device_ids (list[int], optional): The GPU of this process; ignored for a model on the CPU.
+        **kwargs: Keyword arguments of :class:`mmengine.model.MMDistributedDataParallel`.
     """
 
     def __init__(
@@ -35,5 +35,5 @@ class MultiTargetDistributedDataParallel(MMDistributedDataParallel):
     def train_step(
         self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict
     ) -> dict[str, torch.Tensor]:
-        """Forward, backward and update of the network."""
+        """Train the network for one step, see :func:`mlcl_mmseg.models.train_step.train_step`."""
         return train_step(self, data, network_wrapper(optim_wrapper), self.module.turns)

@@ -1,4 +1,4 @@
-"""Optimisers with the learning rates of the released program (method.md §3, §4, §6-Q9)."""
+"""Optimisers with the learning rates of the authors' code (method.md §3, §4, §6-Q9)."""
 
 import inspect
 from collections.abc import Iterable
@@ -18,25 +18,26 @@ STATED, NESTED = 'stated', 'nested'
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class MultiTargetOptimWrapperConstructor:
-    """One parameter group per learning rate, and other optimisers beside the network's.
+    """Build one parameter group per learning rate, and one optimiser per separate module.
 
-    Every parameter is trained at the stated rate by default. MCL's released program lists a
-    backbone parameter once per module that encloses it and updates it that many times a step: 3× in
-    the stages of a ResNet, 4× in their downsample branches, 1× in the stem; 2× to 6× in MiT; 1× in
-    VGG (method.md §6-Q9). ``backbone_rates='nested'`` multiplies the learning rate by that number,
-    which has the same steady state and is what the published figures were trained with. Only
-    backbones of the released program say it of themselves: ``released_updates(name)``.
+    By default, every parameter is trained at the stated learning rate. The authors' code of MCL
+    lists a backbone parameter once per module that encloses it, and updates it that many times per
+    step: 3 times in the stages of a ResNet, 4 times in their downsample branches, once in the stem;
+    2 to 6 times in MiT; once in VGG (method.md §6-Q9). ``backbone_rates='nested'`` multiplies the
+    learning rate by that number. This has the same steady state, and the published results were
+    trained with these rates. Only backbones of the authors' code define these numbers, by a method
+    ``released_updates(name)``.
 
     Args:
-        optim_wrapper_cfg (dict): Config of an optimiser wrapper. Of a segmentor whose
-            ``separate_optimisers`` names modules, ``dict(network=..., <module>=...)`` of several.
+        optim_wrapper_cfg (dict): Config of an optimiser wrapper. For a segmentor with
+            ``separate_optimisers``, ``dict(network=..., <module>=...)`` with a config for each.
         paramwise_cfg (dict, optional): ``backbone_rates`` ('stated' by default) and ``lr_mult``,
             ``{prefix of parameter names: multiplier}``.
 
     Raises:
-        InputError: If ``backbone_rates`` is neither 'stated' nor 'nested', the wrappers are not
-            those that the segmentor has, a prefix matches no parameter, or the released program has
-            no such backbone.
+        InputError: If ``backbone_rates`` is neither 'stated' nor 'nested', an optimiser wrapper of
+            the segmentor is missing, a prefix matches no parameter, or the authors' code does not
+            have this backbone.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -45,22 +46,22 @@ class MultiTargetOptimWrapperConstructor:
         self.lr_mult = paramwise_cfg.pop('lr_mult', {})
         if paramwise_cfg or self.backbone_rates not in (NESTED, STATED):
             raise InputError(
-                f"paramwise_cfg takes backbone_rates ('{STATED}' or '{NESTED}') and lr_mult, but "
-                f'got backbone_rates={self.backbone_rates!r} and {paramwise_cfg}.'
+                f'paramwise_cfg has backbone_rates={self.backbone_rates!r} and {paramwise_cfg}: '
+                f"give only backbone_rates ('{STATED}' or '{NESTED}') and lr_mult."
             )
         self.optim_wrapper_cfg = optim_wrapper_cfg
 
     def __call__(
         self, model: DomainSegmentor | MMDistributedDataParallel
     ) -> OptimWrapper | OptimWrapperDict:
-        """Build the optimiser wrapper, or the two, of a segmentor.
+        """Build the optimiser wrapper or wrappers of a segmentor.
 
         Args:
             model (DomainSegmentor | MMDistributedDataParallel): The segmentor, with or without
                 its DDP wrapper.
 
         Returns:
-            OptimWrapper | OptimWrapperDict: One, or several by name.
+            OptimWrapper | OptimWrapperDict: One wrapper, or several wrappers by name.
         """
         segmentor: DomainSegmentor = model.module if hasattr(model, 'module') else model
         config, separate = self.optim_wrapper_cfg, segmentor.separate_optimisers
@@ -69,7 +70,7 @@ class MultiTargetOptimWrapperConstructor:
         if {NETWORK, *separate} - {*config}:
             raise InputError(
                 f'{type(segmentor).__name__} trains with {len(separate) + 1} optimisers, but '
-                f'optim_wrapper has {", ".join(config)}: give a dict of '
+                f'optim_wrapper has {", ".join(config)}: set it to a dict of '
                 f'{", ".join((NETWORK, *separate))}, each the config of an optimiser wrapper.'
             )
         return OptimWrapperDict(
@@ -81,25 +82,26 @@ class MultiTargetOptimWrapperConstructor:
         )
 
     def build_network(self, model: DomainSegmentor, config: dict) -> OptimWrapper:
-        """The wrapper of all trainable parameters; those with another optimiser are frozen."""
+        """Build the wrapper of all trainable parameters; separate modules are frozen."""
         groups: dict[float, list[nn.Parameter]] = {}
         names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         for prefix in self.lr_mult:
             if not any(name.startswith(prefix) for name in names):
                 raise InputError(
-                    f'paramwise_cfg.lr_mult names {prefix!r}, but no trainable parameter begins so.'
+                    f'paramwise_cfg.lr_mult has the prefix {prefix!r}, which matches no trainable '
+                    'parameter: correct or remove it.'
                 )
         for name in names:
             multiplier = self.multiplier(name, model.backbone)
             groups.setdefault(multiplier, []).append(model.get_parameter(name))
         base = config['optimizer']['lr']
-        # the stated rate comes first: it is the one that is logged
+        # the stated rate comes first, since MMEngine logs the rate of the first group
         return build_wrapper(
             config, [dict(params=groups[mult], lr=base * mult) for mult in sorted(groups)]
         )
 
     def multiplier(self, name: str, backbone: nn.Module) -> float:
-        """The learning-rate multiplier of a parameter of a model with that backbone."""
+        """Return the learning-rate multiplier of a parameter of a model with this backbone."""
         for prefix, mult in self.lr_mult.items():
             if name.startswith(prefix):
                 return mult
@@ -108,17 +110,18 @@ class MultiTargetOptimWrapperConstructor:
         updates = getattr(backbone, 'released_updates', None)
         if updates is None:
             raise InputError(
-                f"paramwise_cfg.backbone_rates is '{NESTED}', but the released program has no "
+                f"paramwise_cfg.backbone_rates is '{NESTED}', but the authors' code has no "
                 f"{type(backbone).__name__}: set it to '{STATED}'."
             )
         return updates(name.removeprefix('backbone.'))
 
 
 def build_wrapper(config: dict, parameters: Iterable[nn.Parameter] | list[dict]) -> OptimWrapper:
-    """An optimiser wrapper from its config and parameters or parameter groups.
+    """Build an optimiser wrapper from its config and parameters or parameter groups.
 
-    An optimiser that has a fused form, which goes through memory once, takes it where the
-    parameters lie; ``optimizer.fused=False`` in the config for PyTorch's default.
+    The fused implementation of an optimiser, which passes through memory only once, is used if it
+    is available for the parameters' device. ``optimizer.fused=False`` in the config selects
+    PyTorch's default.
     """
     config = dict(config)
     options = dict(config.pop('optimizer'))
@@ -132,10 +135,10 @@ def build_wrapper(config: dict, parameters: Iterable[nn.Parameter] | list[dict])
 
 
 def has_fused_form(optimizer: type | None, device: str) -> bool:
-    """Whether this PyTorch has a fused form of an optimiser on 'cuda' or 'cpu'."""
+    """Whether this PyTorch has a fused implementation of an optimiser on 'cuda' or 'cpu'."""
     if optimizer is None or 'fused' not in inspect.signature(optimizer).parameters:
         return False
-    # those of CPUs came with 2.4
+    # fused optimisers on CPUs exist since PyTorch 2.4
     return device == 'cuda' or (
         device == 'cpu' and digit_version(torch.__version__) >= digit_version('2.4')
     )

@@ -1,4 +1,4 @@
-"""In which precision a network is computed."""
+"""Precision of a network's computations."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +15,15 @@ PRECISIONS = ('fp32', 'tf32', 'bf16', 'fp16')
 
 
 def use_precision(config: dict, precision: str) -> None:
-    """Let the optimiser wrapper of a config, or each of several, train in a precision.
+    """Set the precision of an optimiser wrapper's config, or of each of several wrappers.
 
     Args:
-        config (dict): ``optim_wrapper`` of a config; it is changed.
-        precision (str): 'fp32', 'tf32' (products of GPUs rounded to 10 bits), 'bf16' (autocast) or
-            'fp16' (autocast with MMEngine's scaled loss).
+        config (dict): ``optim_wrapper`` of a config; modified in place.
+        precision (str): 'fp32', 'tf32' (GPUs round the factors of products to 10 bits), 'bf16'
+            (autocast) or 'fp16' (autocast with MMEngine's loss scaling).
 
     Raises:
-        InputError: If there is no such precision, or it needs a GPU and there is none.
+        InputError: If the precision is unknown, or needs a GPU and there is none.
     """
     check_precision(precision, torch.cuda.is_available())
     if 'optimizer' not in config:
@@ -37,25 +37,29 @@ def use_precision(config: dict, precision: str) -> None:
 
 
 def round_products(is_rounded: bool) -> None:
-    """Let GPUs round the factors of float32 products to 10 bits, or not, from now on."""
+    """Set whether GPUs round the factors of float32 products to 10 bits, for this process."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = is_rounded
 
 
 def autocast(precision: str, device: str) -> torch.autocast:
-    """Autocast on a device ('cpu', 'cuda') for 'bf16' and 'fp16'; it does nothing else."""
-    kind = torch.float16 if precision == 'fp16' else torch.bfloat16
-    return torch.autocast(device, kind, enabled=precision in ('bf16', 'fp16'))
+    """Autocast on a device ('cpu', 'cuda') for 'bf16' and 'fp16'; disabled for others."""
+    dtype = torch.float16 if precision == 'fp16' else torch.bfloat16
+    return torch.autocast(device, dtype, enabled=precision in ('bf16', 'fp16'))
 
 
 def check_precision(precision: str, on_gpu: bool) -> None:
-    """Refuse a precision that there is not.
+    """Refuse an unknown or unavailable precision.
+
+    Args:
+        precision (str): The precision to check.
+        on_gpu (bool): Whether computations run on a GPU.
 
     Raises:
-        InputError: If it is none of :data:`PRECISIONS`, or needs a GPU and there is none.
+        InputError: If it is not one of :data:`PRECISIONS`, or needs a GPU and there is none.
     """
     if precision not in PRECISIONS:
         raise InputError(
-            f'The precision is {precision!r}, but it is one of {", ".join(PRECISIONS)}.'
+            f'The precision is {precision!r}: set it to one of {", ".join(PRECISIONS)}.'
         )
     if precision in ('tf32', 'fp16') and not on_gpu:
         raise InputError(f'The precision {precision} needs a GPU: use fp32 or bf16.')
@@ -65,7 +69,7 @@ def check_precision(precision: str, on_gpu: bool) -> None:
 def computing_in(precision: str, device: str) -> Iterator[None]:
     """Compute products in a precision on a device ('cpu', 'cuda').
 
-    Float32 products of GPUs are rounded in all precisions but 'fp32'.
+    Except with 'fp32', GPUs also round the factors of float32 products to 10 bits.
     """
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     round_products(precision != 'fp32')
@@ -78,25 +82,25 @@ def computing_in(precision: str, device: str) -> Iterator[None]:
 
 @OPTIM_WRAPPERS.register_module()
 class PrecisionOptimWrapper(OptimWrapper):
-    """An optimiser wrapper whose forward passes are computed in a precision, on GPUs and CPUs.
+    """An optimiser wrapper with a precision of forward passes, on GPUs and CPUs.
 
-    Weights, gradients and losses stay float32. bfloat16 has the range of float32, so its loss is
-    not scaled. Whether GPUs round float32 products is set for the process, as backward passes and
-    validations follow.
+    Weights, gradients and losses stay float32. The loss is not scaled, since bfloat16 has the range
+    of float32. Whether GPUs round float32 products is set for the whole process, so that it also
+    holds in backward passes and validations.
 
     Args:
         precision (str): 'fp32', 'tf32' or 'bf16'.
-        **kwargs: Those of :class:`mmengine.optim.OptimWrapper`.
+        **kwargs: Keyword arguments of :class:`mmengine.optim.OptimWrapper`.
 
     Raises:
-        InputError: If there is no such precision.
+        InputError: If the precision is not one of these.
     """
 
     def __init__(self, precision: str = 'fp32', **kwargs: Any) -> None:
         if precision not in PRECISIONS[:3]:
             raise InputError(
-                f'precision is {precision!r}, but PrecisionOptimWrapper has '
-                f'{", ".join(PRECISIONS[:3])}: for fp16 use AmpOptimWrapper.'
+                f'precision is {precision!r}, but PrecisionOptimWrapper supports only '
+                f'{", ".join(PRECISIONS[:3])}: use AmpOptimWrapper for fp16.'
             )
         super().__init__(**kwargs)
         self.precision = precision
@@ -104,7 +108,7 @@ class PrecisionOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """MMEngine's context, in the wrapper's precision."""
+        """Enter MMEngine's context with the wrapper's precision."""
         device = self.param_groups[0]['params'][0].device.type
         with super().optim_context(model), autocast(self.precision, device):
             yield

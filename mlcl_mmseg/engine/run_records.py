@@ -1,8 +1,9 @@
-"""What a run keeps for the report page, in the folder of its log.
+"""Records of a run for the report page, in the folder of its log.
 
-``environment.json``; ``validations/iter_<k>.json``: pixel counts, and the mIoU of each image;
-``pseudo_labels/iter_<k>/<domain>/<sample name>.png``: some hard pseudo-labels of a generation, as
-greyscale of class indices, opaque where the method trusts a pixel.
+- ``environment.json``: versions and hardware
+- ``validations/iter_<k>.json``: pixel counts, and the mIoU of each image
+- ``pseudo_labels/iter_<k>/<domain>/<sample name>.png``: some hard pseudo-labels of a generation, as
+  greyscale images of class indices that are opaque where the method trusts a pixel
 """
 
 import json
@@ -29,19 +30,19 @@ PSEUDO_LABELS = 'pseudo_labels'
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a record, whole or not at all."""
+    """Write a record atomically."""
     write_durably(path, (json.dumps(content) + '\n').encode())
 
 
 def environment(processes: int, device: torch.device) -> dict[str, str]:
-    """Versions and hardware of the process that asks, in words.
+    """Describe the versions and hardware of this process.
 
     Args:
-        processes (int): How many train together.
-        device (torch.device): What this one computes on.
+        processes (int): Number of processes of the training.
+        device (torch.device): The device of this process.
 
     Returns:
-        dict[str, str]: By a title for the page.
+        dict[str, str]: Descriptions by their titles on the report page.
     """
     found = dict(
         processes=str(processes),
@@ -67,7 +68,7 @@ def environment(processes: int, device: torch.device) -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """The processor's name, or at least its architecture."""
+    """Return the name of the processor, or its architecture if the name is unknown."""
     path = Path('/proc/cpuinfo')
     for line in path.read_text().splitlines() if path.is_file() else []:
         if line.startswith('model name'):
@@ -82,13 +83,13 @@ def write_validation(
     confusion: dict[str, Tensor],
     image_scores: dict[str, dict[str, float]],
 ) -> None:
-    """Keep a validation.
+    """Write the results of a validation.
 
     Args:
-        folder (Path): Of the log.
-        iteration (int): The training iteration after which it was made.
-        dataset_meta (dict): Has the ``classes`` and the ``palette``.
-        confusion (dict[str, Tensor]): By domain, (C, C) int64 pixels, label by prediction.
+        folder (Path): Folder of the log.
+        iteration (int): The training iteration of the validation.
+        dataset_meta (dict): Meta information with ``classes`` and ``palette``.
+        confusion (dict[str, Tensor]): By domain, (C, C) int64 pixel counts, label by prediction.
         image_scores (dict[str, dict[str, float]]): By domain and sample name, mIoU in percent.
     """
     content = dict(
@@ -105,12 +106,12 @@ def write_validation(
 
 
 def write_pseudo_label(path: Path, hard: Tensor, selected: Tensor) -> None:
-    """Keep an image's hard pseudo-label, and which of its pixels the method trusts.
+    """Write the hard pseudo-label of an image, and which of its pixels the method trusts.
 
     Args:
-        path (Path): The PNG.
-        hard (Tensor): (h, w) int64, the likeliest class of each pixel.
-        selected (Tensor): (h, w) int64, the same where the method trusts it, 255 elsewhere.
+        path (Path): Path of the PNG file.
+        hard (Tensor): (h, w) int64, the most probable class of each pixel.
+        selected (Tensor): (h, w) int64, the same class where the method trusts it, 255 elsewhere.
     """
     layers = torch.stack([hard, 255 * (selected == hard)], dim=-1)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,16 +119,20 @@ def write_pseudo_label(path: Path, hard: Tensor, selected: Tensor) -> None:
 
 
 def read_pseudo_label(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """What :func:`write_pseudo_label` kept.
+    """Read a file of :func:`write_pseudo_label`.
+
+    Args:
+        path (Path): Path of the PNG file.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: (h, w) uint8 class indices; (h, w) bool: kept.
+        tuple[np.ndarray, np.ndarray]: (h, w) uint8 class indices, and (h, w) bool, True where the
+        method trusts a pixel.
     """
     hard, opacity = np.moveaxis(np.asarray(Image.open(path)), 2, 0)
     return hard, opacity > 0
 
 
 def evenly_spaced(items: Sequence, count: int) -> list:
-    """At most ``count`` of the items, from the first to the last."""
+    """Return at most ``count`` items, evenly spaced from the first to the last."""
     places = np.linspace(0, len(items) - 1, min(count, len(items)))
     return [items[place] for place in places.round().astype(int)]

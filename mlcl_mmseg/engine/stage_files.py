@@ -1,4 +1,4 @@
-"""What a stage leaves in its work dir: checkpoints, and the markers of its start and its end."""
+"""The files of a stage in its work dir: checkpoints, and markers of its start and its end."""
 
 import json
 import re
@@ -16,9 +16,9 @@ from ..durable_files import write_durably
 from ..errors import InputError, MissingFileError
 from ..safe_load import read_checkpoint
 
-# written when a stage starts, and when it is complete
+# markers that are written when a stage starts and when it is complete
 STARTED, COMPLETE = 'started.json', 'complete.json'
-# MMEngine's pointer to the latest checkpoint, which may be torn or point elsewhere
+# MMEngine's pointer to the latest checkpoint, which may be incomplete or point elsewhere
 POINTER = 'last_checkpoint'
 
 
@@ -35,7 +35,7 @@ def stage_name(config: Config) -> str:
 
 
 def latest_checkpoint(config: Config) -> str | None:
-    """The latest checkpoint of a stage; None without one."""
+    """The latest checkpoint of a stage, None if there is none."""
     return next(iter(checkpoints(config)), None)
 
 
@@ -61,22 +61,22 @@ def latest_whole_checkpoint(config: Config) -> str:
     """The latest checkpoint of a stage that can be read.
 
     Raises:
-        InputError: If none can be.
+        InputError: If no checkpoint can be read.
     """
     for path in checkpoints(config):
         try:
             read_checkpoint(path)
         except InputError as error:
-            announce(f'{error} The one before is tried.')
+            announce(f'{error} The checkpoint before it is tried.')
         else:
             return path
     raise InputError(
-        f'No checkpoint in {config.work_dir} can be read: leave out --resume to start anew.'
+        f'No checkpoint in {config.work_dir} can be read: start from scratch without --resume.'
     )
 
 
 def resume_from_latest(config: Config) -> None:
-    """Let a stage go on from its latest checkpoint; ImageNet weights are not needed then."""
+    """Let a stage resume from its latest checkpoint, which makes ImageNet weights unnecessary."""
     config.resume = True
     config.load_from = latest_whole_checkpoint(config)
     config.model.backbone.init_cfg = None
@@ -101,22 +101,22 @@ def best_checkpoint(config: Config) -> str:
     """The best checkpoint of a complete stage.
 
     Raises:
-        InputError: If the file is gone.
+        InputError: If the file does not exist.
     """
     best = Path(config.work_dir, read_marker(config, COMPLETE)['best_checkpoint'])
     if not best.is_file():
         raise InputError(
-            f'{config.work_dir} is complete but {best.name} is not there: put the file back, pass '
+            f'{config.work_dir} is complete but {best.name} is missing: put the file back, pass '
             f'--cfg-options load_from=FILE, or remove {COMPLETE} to train it again.'
         )
     return str(best)
 
 
 def check_checkpoint(path: str | None) -> None:
-    """Refuse a local checkpoint that is not there.
+    """Refuse a local checkpoint that does not exist.
 
     Raises:
-        MissingFileError: If so.
+        MissingFileError: If the file does not exist.
     """
     if path is not None and '://' not in path and not Path(path).is_file():
         raise MissingFileError(
@@ -125,7 +125,7 @@ def check_checkpoint(path: str | None) -> None:
 
 
 def set_aside(configs: Sequence[Config]) -> None:
-    """Let nobody take what earlier runs left in these work dirs for a part of this one."""
+    """Move the files that earlier runs left in these work dirs into a folder of their own."""
     if is_main_process():
         stamp = time.strftime('superseded_%Y%m%d_%H%M%S')
         for config in configs:
@@ -137,12 +137,12 @@ def set_aside(configs: Sequence[Config]) -> None:
                 (work_dir / stamp).mkdir(exist_ok=True)
                 path.replace(work_dir / stamp / path.name)
             if (work_dir / stamp).is_dir():
-                announce(f'{work_dir / stamp} has what was there of a training before.')
+                announce(f'{work_dir / stamp} holds the files of an earlier training.')
     barrier()
 
 
 def read_marker(config: Config, name: str) -> dict:
-    """A marker of a stage.
+    """Read a marker of a stage.
 
     Raises:
         InputError: If it is missing or cannot be understood.
@@ -155,13 +155,13 @@ def read_marker(config: Config, name: str) -> dict:
         return content
     except (OSError, ValueError) as error:
         raise InputError(
-            f'{path} cannot be read ({error}): remove {path.parent} or start anew in another '
+            f'{path} cannot be read ({error}): remove {path.parent} or start again in another '
             '--work-dir.'
         ) from error
 
 
 def write_marker(config: Config, name: str, content: dict[str, Any]) -> None:
-    """Write a marker of a stage, whole or not at all."""
+    """Write a marker of a stage, completely or not at all."""
     if is_main_process():
         text = json.dumps(content, indent=1) + '\n'
         write_durably(Path(config.work_dir, name), text.encode())
@@ -169,6 +169,6 @@ def write_marker(config: Config, name: str, content: dict[str, Any]) -> None:
 
 
 def announce(text: str) -> None:
-    """Say it once, whatever the number of processes."""
+    """Log a message once, whatever the number of processes."""
     if is_main_process():
         print_log(text)

@@ -1,4 +1,7 @@
-"""What decides the outcome of a stage, so that no stage is taken for one of other settings."""
+"""The settings that decide the outcome of a stage: its fingerprint.
+
+It tells whether a stage that was trained earlier may be used or resumed with the settings of now.
+"""
 
 import hashlib
 import io
@@ -17,20 +20,20 @@ from ..errors import InputError
 from ..models.backbones.pretrained import describe_pretrained
 
 UNKNOWN = 'a file that is not there'
-# parts of a config that decide which weights a stage ends with
-DECISIVE = (
+# top-level keys of a config that decide which weights a stage ends with
+FINGERPRINTED_KEYS = (
     *('model', 'train_dataloader', 'val_evaluator', 'val_cfg', 'optim_wrapper', 'param_scheduler'),
     *('train_cfg', 'randomness', 'custom_hooks', 'auto_scale_lr', 'sync_bn'),
 )
-# what does not, in these; where the data lie is told by the files found there
-INDIFFERENT = (
+# keys below them that do not; the data are described by the files that are found
+IGNORED_KEYS = (
     *('data_root', 'image_dir', 'label_dir', 'num_workers', 'persistent_workers', 'pin_memory'),
     *('prefetch_factor', 'timeout', 'worker_init_fn', 'visualizer', 'checkpoint'),
 )
 
 
-def decisive_settings(config: Config, is_first: bool = True) -> dict[str, Any]:
-    """What decides the weights that a stage ends with, in terms of JSON.
+def fingerprint(config: Config, is_first: bool = True) -> dict[str, Any]:
+    """The settings and data that decide the weights of a stage, as JSON values.
 
     Args:
         config (Config): Of the stage.
@@ -38,8 +41,8 @@ def decisive_settings(config: Config, is_first: bool = True) -> dict[str, Any]:
             stage.
 
     Returns:
-        dict[str, Any]: Parts of the config, how the best checkpoint is chosen, what it starts
-        from, and the data that were found. A setting that is None counts as left out.
+        dict[str, Any]: Parts of the config, how the best checkpoint is chosen, what the stage
+        starts from, and the data that were found. A setting that is None counts as not given.
     """
 
     def keep(value: Any) -> Any:
@@ -47,7 +50,7 @@ def decisive_settings(config: Config, is_first: bool = True) -> dict[str, Any]:
             return {
                 key: keep(each)
                 for key, each in value.items()
-                if key not in INDIFFERENT and each is not None
+                if key not in IGNORED_KEYS and each is not None
             }
         if isinstance(value, list | tuple):
             return [keep(each) for each in value]
@@ -57,15 +60,15 @@ def decisive_settings(config: Config, is_first: bool = True) -> dict[str, Any]:
             return f'{value.__module__}.{getattr(value, "__qualname__", type(value).__name__)}'
         return value
 
-    settings = keep({key: config.get(key) for key in DECISIVE})
-    # as many images in a step, however they are shared out
+    settings = keep({key: config.get(key) for key in FINGERPRINTED_KEYS})
+    # images of all processes in a step, however they are distributed
     if 'batch_size' in settings.get('train_dataloader', {}):
         settings['train_dataloader']['batch_size'] *= get_world_size()
     checkpoint_hook = config.get('default_hooks', {}).get('checkpoint') or {}
     settings['best_checkpoint'] = keep(
         {key: checkpoint_hook.get(key) for key in ('save_best', 'rule')}
     )
-    # of the validation, only what is compared with what: its loader may be any
+    # of the validation, the inputs alone: its loader does not change the figures
     validation = (config.get('val_dataloader') or {}).get('dataset', {})
     settings['val_pipeline'] = keep(validation.get('pipeline'))
     if config.get('load_from') is not None and is_first:
@@ -91,7 +94,7 @@ def domains_of(config: Config) -> Iterator[tuple[str, DomainDataset]]:
 def describe_files(domain: DomainDataset) -> str:
     """The number of a domain's images, and a digest of their names, sizes and labels' sizes.
 
-    A prepared copy is described as its originals are, since samples from both are equal.
+    A prepared copy is described like its originals, since their samples are equal.
     """
     digest = hashlib.sha256()
     for number in range(len(domain)):
@@ -103,7 +106,7 @@ def describe_files(domain: DomainDataset) -> str:
 
 
 def file_size(path: str) -> int | None:
-    """In bytes; None of a broken link, which the check of the data names."""
+    """Size of a file in bytes; None for a broken link, which the check of the data reports."""
     try:
         return Path(path).stat().st_size
     except OSError:
@@ -111,7 +114,7 @@ def file_size(path: str) -> int | None:
 
 
 def describe_imagenet_weights(config: Config) -> str | None:
-    """A digest of the weights that the backbone starts from; UNKNOWN of a file that is gone."""
+    """A digest of the weights that the backbone starts from; UNKNOWN if the file is missing."""
     init_cfg = config.get('model', {}).get('backbone', {}).get('init_cfg')
     if not isinstance(init_cfg, dict) or 'checkpoint' not in init_cfg:
         return None
@@ -119,7 +122,7 @@ def describe_imagenet_weights(config: Config) -> str | None:
 
 
 def describe_file(path: str) -> str:
-    """A file's size and a digest of its last mebibyte, wherever it lies; UNKNOWN if it is gone."""
+    """A file's size and a digest of its last mebibyte; UNKNOWN if the file is missing."""
     if '://' in path:
         return path
     if not Path(path).is_file():
@@ -131,18 +134,18 @@ def describe_file(path: str) -> str:
 
 
 def check_same_settings(found: dict, wanted: dict, state: str, remedy: str) -> None:
-    """Refuse a stage of other settings.
+    """Refuse a stage that was trained with other settings.
 
     Args:
-        found (dict): The settings that it was trained with.
-        wanted (dict): Those of now.
-        state (str): Which stage it is and how far, for the message.
-        remedy (str): What to do.
+        found (dict): The :func:`fingerprint` that it was trained with.
+        wanted (dict): The current one.
+        state (str): Which stage it is and what state it is in, for the message.
+        remedy (str): What the user can do, for the message.
 
     Raises:
         InputError: If they differ; the message has the first difference.
     """
-    # a run that goes on does not read what it once started from
+    # a resumed run does not read the files that it once started from
     gone = [key for key in ('load_from', 'imagenet_weights') if wanted.get(key) == UNKNOWN]
     wanted = {**wanted, **{key: found.get(key) for key in gone}}
     if found != wanted:

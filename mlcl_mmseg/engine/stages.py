@@ -1,4 +1,4 @@
-"""The stages of the method in one launch: which is complete, which goes on, which starts anew."""
+"""The stages of one launch: which are complete, which one is resumed, which start from scratch."""
 
 import gc
 from collections.abc import Sequence
@@ -27,19 +27,19 @@ from .stage_files import (
     set_aside,
     write_marker,
 )
-from .stage_settings import check_same_settings, decisive_settings
+from .stage_settings import check_same_settings, fingerprint
 
 
 def train_stages(configs: Sequence[Config], resume: bool) -> None:
-    """Train what is not complete, each stage from the best checkpoint of the one before.
+    """Train the stages that are not complete, each from the best checkpoint of the one before.
 
     A stage is complete when its work dir holds the marker that is written after its last
     iteration. Every process has to see the same files.
 
     Args:
         configs (Sequence[Config]): The stages' configs in order, each with its own work dir.
-        resume (bool): Go on with the last stage that has a checkpoint. Otherwise a stage that is
-            not complete, and the last one in any case, starts anew.
+        resume (bool): Whether to resume the last stage that has a checkpoint. Otherwise every
+            stage that is not complete, and the last one in any case, starts from scratch.
 
     Raises:
         InputError: If two stages share a work dir or another run uses it, a stage keeps no best
@@ -58,30 +58,30 @@ def train_locked_stages(
     configs: Sequence[Config], resume: bool, locks: Sequence[ExitStack]
 ) -> None:
     """:func:`train_stages` in work dirs that no other run uses."""
-    settings = [decisive_settings(config, number == 0) for number, config in enumerate(configs)]
+    settings = [fingerprint(config, number == 0) for number, config in enumerate(configs)]
     first = first_to_train(configs, settings, resume)
     # other runs may start from the same complete stage
     for lock in locks[:first]:
         lock.close()
-    goes_on = resume and latest_checkpoint(configs[first]) is not None
+    resumes = resume and latest_checkpoint(configs[first]) is not None
     barrier()
-    if goes_on and is_complete(configs[first]):
+    if resumes and is_complete(configs[first]):
         announce(f'{configs[first].work_dir} is complete: there is nothing to resume.')
         return
-    if goes_on:
+    if resumes:
         resume_from_latest(configs[first])
-        # it has the same tensors as the best one that the stage will end with
+        # it has the same tensors as the best checkpoint that the stage will end with
         start = configs[first].load_from
     else:
         start = start_of(configs, first)
-    rehearse(configs[first + goes_on :], start)
-    # the first stage checks all its data when it is trained, which is now
+    rehearse(configs[first + resumes :], start)
+    # the first stage checks all its data when its training starts, right after this
     check_in_full(configs[first + 1 :])
     for number in range(first, len(configs)):
         config = configs[number]
         title = f'Stage {number + 1} of {len(configs)}, {config.model.type}, in {config.work_dir}'
-        if goes_on and number == first:
-            announce(f'{title}, goes on from {config.load_from}.')
+        if resumes and number == first:
+            announce(f'{title}, resumes from {config.load_from}.')
         else:
             warn_of_schedule(config)
             config.load_from = start_of(configs, number)
@@ -95,7 +95,7 @@ def check_stages(configs: Sequence[Config]) -> None:
     """Refuse stages that cannot follow each other.
 
     Raises:
-        InputError: If two share a work dir, or one keeps no best checkpoint for the next.
+        InputError: If two stages share a work dir, or one keeps no best checkpoint for the next.
     """
     folders = [Path(config.work_dir).resolve() for config in configs]
     if len(set(folders)) < len(folders):
@@ -112,7 +112,7 @@ def check_stages(configs: Sequence[Config]) -> None:
 
 
 def first_to_train(configs: Sequence[Config], settings: Sequence[dict], resume: bool) -> int:
-    """The number of the stage with which this launch begins.
+    """Index of the stage with which this launch begins.
 
     A complete stage makes those before it unnecessary.
 
@@ -134,16 +134,16 @@ def first_to_train(configs: Sequence[Config], settings: Sequence[dict], resume: 
 
 
 def check_resumable(config: Config, settings: dict) -> None:
-    """Refuse to go on with a stage that was started with other settings.
+    """Refuse to resume a stage that was started with other settings.
 
     Raises:
-        InputError: If so.
+        InputError: If the settings differ.
     """
     check_same_settings(
         read_marker(config, STARTED)['settings'],
         settings,
         f'{config.work_dir} was started',
-        'resume with the same ones, or leave out --resume to start anew',
+        'resume with the same settings, or start from scratch without --resume',
     )
 
 
@@ -151,14 +151,13 @@ def check_usable(config: Config, settings: dict) -> None:
     """Refuse to use a complete stage that was trained with other settings.
 
     Raises:
-        InputError: If so.
+        InputError: If the settings differ.
     """
     check_same_settings(
         read_marker(config, COMPLETE)['settings'],
         settings,
         f'{config.work_dir} is complete but was trained',
-        f'pass --cfg-options load_from={best_checkpoint(config)} to use it all the same, or '
-        'remove it',
+        f'pass --cfg-options load_from={best_checkpoint(config)} to use it anyway, or remove it',
     )
 
 
@@ -166,7 +165,7 @@ def start_of(configs: Sequence[Config], number: int) -> str | None:
     """The checkpoint that a stage starts from, None for the initial weights.
 
     Raises:
-        InputError: If the file is not there.
+        InputError: If the file does not exist.
     """
     if number > 0:
         return best_checkpoint(configs[number - 1])
@@ -176,14 +175,14 @@ def start_of(configs: Sequence[Config], number: int) -> str | None:
 
 
 def warn_of_schedule(config: Config) -> None:
-    """Say it where a training ends before or after its learning rate has come down to 0."""
+    """Log a note where a training ends before or after its learning rate reaches 0."""
     schedulers = config.get('param_scheduler') or []
     for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
         end, max_iters = scheduler.get('end'), config.train_cfg.get('max_iters')
         if scheduler.get('type') == 'PolyLR' and end != (max_iters or 0) + 1:
             announce(
                 f'Note that train_cfg.max_iters is {max_iters} but param_scheduler.end {end}, not '
-                'one more: the learning rate ends elsewhere than at 0.'
+                'one more: the learning rate does not end at 0.'
             )
 
 
@@ -192,7 +191,7 @@ def train_stage(config: Config, settings: dict) -> None:
 
     Args:
         config (Config): Of the stage.
-        settings (dict): Its :func:`decisive_settings`, which the marker keeps.
+        settings (dict): Its :func:`fingerprint`, which the marker keeps.
 
     Raises:
         InputError: If it ends without the best checkpoint that it should have kept.

@@ -23,32 +23,32 @@ class DomainIoUMetric(IoUMetric):
     """:class:`mmseg.evaluation.IoUMetric` for each domain of a validation set.
 
     IoU = TP / (TP + FP + FN) over all pixels of a domain that are not ignored. A domain's mIoU is
-    the mean over the classes whose union is not empty: a class that is absent from the labels but
-    predicted counts 0. ``mIoU`` is the mean over the domains.
+    the mean over the classes whose union is not empty, so that a class that is predicted but absent
+    from the labels has an IoU of 0. ``mIoU`` is the mean over the domains.
 
-    Pixels are counted where the predictions are, and the counts of all processes are added up once,
-    at the end. :attr:`confusion` has those of the last evaluation, :attr:`image_scores` its images'
-    own mIoU.
+    Pixels are counted on the device of the predictions, and the counts of all processes are added
+    up once at the end. After an evaluation, :attr:`confusion` contains the counts of each domain
+    and :attr:`image_scores` the mIoU of each image.
 
     Args:
-        **kwargs: Those of :class:`mmseg.evaluation.IoUMetric`. Predictions go to
+        **kwargs: Keyword arguments of :class:`mmseg.evaluation.IoUMetric`. Predictions are saved as
             ``<output_dir>/<domain>/<sample name>.png``.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_images = 0
-        # of this process, by domain: see count_pairs
+        # counts of this process by domain, see count_pairs
         self.counts: dict[str, Tensor] = {}
-        # of all processes, by domain: (C, C) int64, label by prediction
+        # pixel counts of all processes by domain, (C, C) int64, label by prediction
         self.confusion: dict[str, Tensor] = {}
-        # of this process: domain, sample name and mIoU, where the image has labelled pixels
+        # domain, sample name and mIoU of each image of this process; NaN without labelled pixels
         self.scores: list[tuple[str, str, Tensor]] = []
-        # of all processes, by domain and sample name: in percent, sorted by name
+        # mIoU in percent of the images of all processes, by domain and sorted by sample name
         self.image_scores: dict[str, dict[str, float]] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count each sample's pixels under the name of its domain; save it if asked to."""
+        """Count the pixels of each sample for its domain, and save predictions if configured."""
         num_classes = len(self.dataset_meta['classes'])
         self.num_images += len(data_samples)
         for data_sample in data_samples:
@@ -66,16 +66,16 @@ class DomainIoUMetric(IoUMetric):
                 Image.fromarray(prediction.byte().cpu().numpy()).save(path)
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Add up the counts of all processes and compute the figures, the same on each.
+        """Add up the counts of all processes and compute the metrics, which are the same on each.
 
         Args:
             size (int): Number of images of the validation set.
 
         Returns:
-            dict[str, float]: See :meth:`compute_metrics`; nothing with ``format_only``.
+            dict[str, float]: See :meth:`compute_metrics`; empty with ``format_only``.
 
         Raises:
-            InputError: If images were repeated or left out, or a label has no class.
+            InputError: If images were repeated or skipped, or a label or prediction is not a class.
         """
         counts, scores, num_images = self.counts, self.scores, self.num_images
         self.counts, self.scores, self.num_images = {}, [], 0
@@ -92,12 +92,12 @@ class DomainIoUMetric(IoUMetric):
         if found != size:
             raise InputError(
                 f'{found} images were evaluated, but the validation set has {size}: set '
-                'sampler.round_up=False of its dataloader, so that none is repeated.'
+                'sampler.round_up=False in its dataloader, so that no image is repeated.'
             )
         if rows[:, -1].any():
             raise InputError(
-                f'Labels or predictions of {domains[int(rows[:, -1].argmax())]} are none of the '
-                f'{num_classes} classes: map the labels, or use the config of that many classes.'
+                f'Labels or predictions of {domains[int(rows[:, -1].argmax())]} are outside the '
+                f'{num_classes} classes: map the labels, or use a config with their classes.'
             )
         pairs = rows[:, : num_classes**2].view(-1, num_classes, num_classes)
         self.confusion = dict(zip(domains, pairs))
@@ -105,14 +105,14 @@ class DomainIoUMetric(IoUMetric):
         return self.compute_metrics(self.confusion)
 
     def compute_metrics(self, results: dict[str, Tensor]) -> dict[str, float]:
-        """Print the table of classes and domains.
+        """Compute the metrics, and log a table with the IoU of each class and domain.
 
         Args:
             results (dict[str, Tensor]): By domain, (C, C) int64 pixel counts, label by prediction.
 
         Returns:
-            dict[str, float]: Percent: ``mIoU`` (mean over domains), and ``mIoU/<domain>``,
-            ``aAcc/<domain>``, ``mAcc/<domain>``.
+            dict[str, float]: Values in percent: ``mIoU`` (mean over domains), and
+            ``mIoU/<domain>``, ``aAcc/<domain>`` and ``mAcc/<domain>`` for each domain.
         """
         table = PrettyTable()
         table.add_column('class', [*self.dataset_meta['classes'], 'mIoU'])
@@ -135,25 +135,25 @@ class DomainIoUMetric(IoUMetric):
 
 
 def count_pairs(label: Tensor, prediction: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-    """Exact counts of an image's pixels by (label, prediction), without waiting for a device.
+    """Count an image's pixels by label and prediction, exactly and without a synchronisation.
 
-    ``torch.bincount`` and indexing by a mask would wait.
+    ``torch.bincount`` and indexing by a mask would make the host wait for the device.
 
     Args:
         label (Tensor): (H, W) int64 class indices.
         prediction (Tensor): (H, W) int64 class indices.
-        num_classes (int): C.
-        ignore_index (int): Label that is not counted.
+        num_classes (int): Number of classes C.
+        ignore_index (int): Label of ignored pixels.
 
     Returns:
-        Tensor: (C² + 2,) int64: C² pairs, row by row; ignored pixels; pixels whose label or
-        prediction is no class.
+        Tensor: (C² + 2,) int64: the counts of the C² pairs (label, prediction), row by row; the
+        number of ignored pixels; and the number of pixels whose label or prediction is not a class.
     """
     bins = num_classes**2 + 2
     pair = label * num_classes + prediction
     known = (label >= 0) & (label < num_classes) & (prediction < num_classes)
     pair = pair.where(known, num_classes**2 + 1).where(label != ignore_index, num_classes**2)
-    # bins for each row of pixels: fewer that add to the same one at a time
+    # separate bins for each row of pixels reduce conflicts between parallel additions
     height = label.shape[0]
     pair = pair + torch.arange(height, device=pair.device)[:, None] * bins
     counts = pair.new_zeros(height * bins)
@@ -164,7 +164,7 @@ def count_pairs(label: Tensor, prediction: Tensor, num_classes: int, ignore_inde
 def gather_scores(
     domains: Sequence[str], scores: Sequence[tuple[str, str, Tensor]]
 ) -> dict[str, dict[str, float]]:
-    """The scores of all processes by domain and name, in percent; NaN is left out."""
+    """Gather the scores of all processes by domain and name, in percent; NaN is skipped."""
     values = torch.stack([score for *_, score in scores]).tolist() if scores else []
     own = [(domain, name, 100 * value) for (domain, name, _), value in zip(scores, values)]
     every = sorted(each for share in all_gather_object(own) for each in share)
@@ -175,5 +175,5 @@ def gather_scores(
 
 
 def percent(share: Tensor) -> float:
-    """A share in percent with two decimals, for the table."""
+    """Convert a share to percent with two decimals, for the table."""
     return round(float(share) * 100, 2)

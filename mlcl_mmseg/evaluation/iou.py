@@ -4,9 +4,9 @@ from torch import Tensor
 
 
 def iou(confusion: Tensor) -> Tensor:
-    """IoU of each class, TP / (TP + FP + FN), without waiting for a device.
+    """Compute the IoU of each class, TP / (TP + FP + FN), without a synchronisation.
 
-    The mean over classes is its ``nanmean()``.
+    The mean over classes is the ``nanmean()`` of the result.
 
     Args:
         confusion (Tensor): (C, C) pixel counts, label by prediction.

@@ -1,4 +1,4 @@
-"""One folder a method: all that only it needs, and nothing elsewhere that names it."""
+"""One folder per method. It holds all code that only this method needs; no other code names it."""
 
 from . import adversarial, mcl, source_only
 

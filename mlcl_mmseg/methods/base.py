@@ -1,7 +1,7 @@
-"""The contract of a method: what training, reports and tools ask of a segmentor.
+"""The contract of a method: the interface of a segmentor that training, reports and tools use.
 
-Engine, report, browsing, contact sheets, benchmark and converters ask by the attributes and methods
-here, all of which have defaults. None of them names a method.
+Engine, reports, browsing, contact sheets, benchmark and converters use only the attributes and
+methods defined here, all of which have defaults. None of them names a method.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,29 +27,29 @@ from ..models.recomputation import recompute_blocks
 from ..models.train_step import train_step
 from ..visualization.columns import Classes, Columns, Images
 
-# the optimiser wrapper of the network, where others stand beside it
+# name of the network's optimiser wrapper if there are several wrappers
 NETWORK = 'network'
-# the prefix of every name of a tensor
+# the empty prefix, which matches the name of every tensor
 ALL_PARTS = ('',)
-# what to do about a checkpoint that lacks something
+# remedies for a checkpoint that lacks tensors
 FITTING = (
-    'give one of the same backbone and heads, of a stage that has them, and not stripped if it is '
-    'to be trained'
+    'use a checkpoint with the same backbone and heads, from a stage that has them, and not a '
+    'stripped one for training'
 )
 RESUMABLE = 'resume from iter_*.pth, not from best_*.pth or a stripped checkpoint'
 
 
 class PublishedFigures(NamedTuple):
-    """What the authors of a method published of a setting.
+    """The results that the authors of a method published for a setting.
 
     Attributes:
-        setting (str): Its name, such as 'g2ci_19'.
-        iterations (int): Length of the authors' training.
+        setting (str): Name of the setting, such as 'g2ci_19'.
+        iterations (int): Number of iterations of the authors' training.
         mean (float): mIoU in percent, mean over the targets.
-        per_domain (dict[str, dict]): By target ``mIoU`` in percent, and ``IoU`` by class if it was
-            published.
-        curve (dict[int, dict[str, float]]): Validations by iteration, mIoU in percent by target
-            and 'mean'; empty if none were published.
+        per_domain (dict[str, dict]): For each target, ``mIoU`` in percent, and ``IoU`` of each
+            class if it was published.
+        curve (dict[int, dict[str, float]]): For each validated iteration, the mIoU in percent of
+            each target and 'mean'; empty if no validations were published.
     """
 
     setting: str
@@ -62,35 +62,39 @@ class PublishedFigures(NamedTuple):
 class DomainSegmentor(EncoderDecoder):
     """:class:`mmseg.models.EncoderDecoder`, evaluated at the size of the loaded label.
 
-    A method is a subclass with a ``loss``. All else that the project asks of it has a default here.
-    Names of tensors are told apart by how they begin ("parts").
+    A method is a subclass that defines ``loss``. Everything else that the project needs from a
+    method has a default here. Groups of tensors ("parts") are given by prefixes of their names.
 
     Args:
         *args: Arguments of :class:`mmseg.models.EncoderDecoder`.
-        global_batch (bool): Whether thresholds, masks and normalisers of the losses are those of
-            the whole batch where processes share it; False: those of each process.
+        global_batch (bool): Whether the thresholds, masks and normalisers of the losses are
+            computed over the whole batch of all processes. If False, each process computes its
+            own.
         channels_last (bool): Whether weights and images are stored in channels-last format, which
             is faster for convolutions.
-        recompute_activations (bool): Whether the backward pass recomputes what is inside the
-            backbone's blocks instead of keeping it: less memory for a second forward pass.
-        **kwargs: Arguments of :class:`mmseg.models.EncoderDecoder`.
+        recompute_activations (bool): Whether the backward pass recomputes the activations inside
+            the backbone's blocks instead of storing them. This saves memory at the cost of a
+            second forward pass.
+        **kwargs: Keyword arguments of :class:`mmseg.models.EncoderDecoder`.
     """
 
-    # the folder and the prefix of log entries of a stage that trains with this method
-    stage_name: str = 'stage'
-    # tensors that prediction needs: every checkpoint has to hold them
+    # name of the folder, and prefix of the log entries, of a stage that trains with this method; if
+    # empty, the class name in snake case
+    stage_name: str = ''
+    # prefixes of tensors that prediction needs: every checkpoint must contain them
     deployed_parts: tuple[str, ...] = ('backbone.', 'neck.', 'decode_head.')
-    # tensors that are taken over from the checkpoint that a training starts from
+    # prefixes of tensors that are loaded from the checkpoint that a training starts from
     starting_parts: tuple[str, ...] = ('backbone.', 'neck.')
-    # tensors that only training needs: a checkpoint may lack all of them
+    # prefixes of tensors that only training needs: a checkpoint may lack all of them
     training_parts: tuple[str, ...] = ()
-    # tensors that only a resumed training needs: checkpoints without optimiser state omit them
+    # prefixes of tensors that only a resumed training needs: checkpoints without optimiser state
+    # omit them
     resume_parts: tuple[str, ...] = ()
-    # child modules that the network's optimiser leaves to another one of that name
+    # child modules that have an optimiser of their own, which has the name of the module
     separate_optimisers: tuple[str, ...] = ()
-    # names of the target domains, in the order of the data set; None: all of them are ignored
+    # names of the target domains, in the order of the data set; None: targets are ignored
     targets: list[str] | None = None
-    # whether the last training step's loss was finite, and so the step was taken
+    # whether the loss of the last training step was finite; otherwise the step was skipped
     step_is_finite: bool = True
 
     def __init__(
@@ -114,40 +118,41 @@ class DomainSegmentor(EncoderDecoder):
 
     @property
     def turns(self) -> Sequence[str | None]:
-        """The parts of the loss that have a backward pass of their own; None is the whole."""
+        """The parts of the loss, each with its own backward pass; None is the whole loss."""
         return (None,)
 
     def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
-        """The losses of one step.
+        """Compute the losses of one step.
 
         Args:
-            inputs (dict): A batch of :class:`MultiDomainDataPreprocessor`; with ``turn``, one of
-                :attr:`turns`, that part of the loss alone.
+            inputs (dict): A batch of :class:`MultiDomainDataPreprocessor`. If it has an entry
+                ``turn``, one of :attr:`turns`, only that part of the loss is computed.
             data_samples (None): Not used.
 
         Returns:
-            dict[str, Tensor]: Scalars by name, ``<stage_name>/<figure>``. Those with 'loss' in
-            their name are added up and trained, all are logged.
+            dict[str, Tensor]: Scalars by name, ``<stage_name>/<figure>``. All are logged. The sum
+            of those with 'loss' in their name is minimised.
         """
         raise NotImplementedError
 
     def train_step(
         self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict
     ) -> dict[str, Tensor]:
-        """One step of the network, see :func:`mlcl_mmseg.models.train_step.train_step`."""
+        """Train the network for one step, see :func:`mlcl_mmseg.models.train_step.train_step`."""
         return train_step(self, data, network_wrapper(optim_wrapper), self.turns)
 
     # Networks
 
     def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
-        """Features of the backbone, or of its neck.
+        """Compute the features of the backbone, and of the neck if there is one.
 
         Args:
-            inputs (Tensor): (B, 3, H, W) RGB from 0 to 1; the data preprocessor's mean and
-                standard deviation are applied here, so that everything before works on colours.
+            inputs (Tensor): (B, 3, H, W) RGB from 0 to 1. The data preprocessor's mean and
+                standard deviation are applied here, so that all earlier operations work on
+                colours.
 
         Returns:
-            Sequence[Tensor]: (B, C, h, w) of each level.
+            Sequence[Tensor]: Features of each level, (B, C, h, w).
         """
         with record_function('backbone'):
             if isinstance(self.data_preprocessor, MultiDomainDataPreprocessor):
@@ -156,15 +161,15 @@ class DomainSegmentor(EncoderDecoder):
             return as_levels(self.neck(as_levels(features)) if self.with_neck else features)
 
     def extract_passes(self, images: Sequence[Tensor]) -> list[Sequence[Tensor]]:
-        """Features of several batches, each with batch statistics of its own (method.md §4).
+        """Compute the features of several batches, each with its own batch statistics.
 
-        All are computed as one batch where no layer uses the statistics of a batch.
+        The batches are concatenated if no layer uses batch statistics (method.md §4).
 
         Args:
-            images (Sequence[Tensor]): (B, 3, H, W) each, of one size.
+            images (Sequence[Tensor]): (B, 3, H, W) each, all of the same size.
 
         Returns:
-            list[Sequence[Tensor]]: For each batch what :meth:`extract_feat` returns.
+            list[Sequence[Tensor]]: For each batch, the result of :meth:`extract_feat`.
         """
         parts = [self.backbone, self.neck] if self.with_neck else [self.backbone]
         modules = (module for part in parts for module in part.modules())
@@ -174,15 +179,15 @@ class DomainSegmentor(EncoderDecoder):
         return list(zip(*(level.chunk(len(images)) for level in levels)))
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
-        """Predict at the size of the label where there is one, else at the image's own size.
+        """Predict at the size of the label if there is one, else at the original image size.
 
-        The place of ``LoadRawLabel`` in the pipeline thus decides how a model is evaluated:
-        before ``Resize`` at the working size, which is the paper's protocol (method.md §2), after
-        it at full label resolution.
+        The position of ``LoadRawLabel`` in the pipeline therefore decides how a model is evaluated.
+        Before ``Resize``, it is evaluated at the working size, which is the paper's protocol
+        (method.md §2). After ``Resize``, it is evaluated at full label resolution.
 
         Args:
             inputs (Tensor): (B, 3, H, W) RGB from 0 to 1.
-            data_samples (list[SegDataSample], optional): What is known of the images.
+            data_samples (list[SegDataSample], optional): Meta information and labels of the images.
 
         Returns:
             list[SegDataSample]: With ``pred_sem_seg`` (1, h, w) and ``seg_logits`` (C, h, w).
@@ -195,40 +200,40 @@ class DomainSegmentor(EncoderDecoder):
     # Checkpoints
 
     def require(self, parts: Sequence[str]) -> None:
-        """From now on, refuse a checkpoint that lacks a tensor of these parts.
+        """Set which tensors a checkpoint must contain to be loaded from now on.
 
-        Prediction requires :attr:`deployed_parts`, which is the default; a training requires
-        :attr:`starting_parts` when it starts and everything when it is resumed.
+        Prediction requires :attr:`deployed_parts`, which is the default. A training requires
+        :attr:`starting_parts` when it starts, and all tensors when it is resumed.
 
         Args:
-            parts (Sequence[str]): Prefixes of names of tensors.
+            parts (Sequence[str]): Name prefixes of the required tensors.
         """
         self.required_parts = tuple(parts)
 
     def check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
-        """Refuse a checkpoint of another method, number of classes or shape.
+        """Refuse a checkpoint with another method, number of classes or tensor shape.
 
         Args:
-            state_dict (dict[str, Tensor]): Its tensors by name.
+            state_dict (dict[str, Tensor]): Tensors of the checkpoint by name.
 
         Raises:
-            InputError: If it does not fit.
+            InputError: If the checkpoint does not fit this model.
         """
         check_num_classes(state_dict, self.num_classes)
         remedy = FITTING if self.required_parts != ALL_PARTS else RESUMABLE
         check_parts(self, state_dict, self.required_parts, remedy)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Check a checkpoint before it is loaded; MMEngine would only log what is missing."""
+        """Check a checkpoint before it is loaded; MMEngine would only log missing tensors."""
         self.check_checkpoint(
             {name.removeprefix(prefix): value for name, value in state_dict.items()}
         )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    # What people see
+    # Visualization
 
     def source_columns(self, inputs: dict) -> Columns:
-        """Pictures of the source's part of a batch, in columns.
+        """Return the images to show of the source's part of a batch, as columns.
 
         Args:
             inputs (dict): A batch as for :meth:`loss`.
@@ -240,7 +245,7 @@ class DomainSegmentor(EncoderDecoder):
         }
 
     def target_columns(self, inputs: dict, index: int) -> Columns:
-        """Pictures of a target's part of a batch, in columns.
+        """Return the images to show of a target's part of a batch, as columns.
 
         Args:
             inputs (dict): A batch as for :meth:`loss`.
@@ -249,21 +254,23 @@ class DomainSegmentor(EncoderDecoder):
         return {'weak view': Images(inputs['targets'][index]['img'])}
 
     def validation_columns(self, images: Tensor, domain: str) -> Columns:
-        """Pictures beside image, prediction and label of a validation image, in columns.
+        """Return the columns to show beside image, prediction and label of validation images.
+
+        The model is in eval mode.
 
         Args:
-            images (Tensor): (B, 3, H, W) RGB from 0 to 1, in eval mode.
+            images (Tensor): (B, 3, H, W) RGB from 0 to 1.
             domain (str): Name of the images' domain.
         """
         return {}
 
     @classmethod
     def published_figures(cls, config: Config) -> PublishedFigures | None:
-        """The figures that a method's authors published of a config's setting, if they did."""
+        """Results that the method's authors published for a config's setting, None without any."""
         return None
 
     def measured_operations(self, inputs: dict) -> dict[str, Callable[[], Any]]:
-        """Operations of a step that the benchmark can time alone, by name.
+        """Return operations of a step, by name, that the benchmark can time separately.
 
         Args:
             inputs (dict): A batch as for :meth:`loss`.
@@ -274,22 +281,22 @@ class DomainSegmentor(EncoderDecoder):
 class MultiTargetSegmentor(DomainSegmentor):
     """A backbone with one decode head per target domain.
 
-    Training takes the batches of :class:`MultiDomainDataset`; inference is that of
+    Training uses batches of :class:`MultiDomainDataset`. Inference works as in
     :class:`DomainSegmentor`.
 
     Args:
         targets (list[str]): Names of the target domains, in the order of the data set's targets.
         backbone (dict): Config of the backbone.
         decode_head (dict): Config of every classifier: any decode head of MMSegmentation.
-        **kwargs: Arguments of :class:`DomainSegmentor`.
+        **kwargs: Keyword arguments of :class:`DomainSegmentor`.
 
     Raises:
         InputError: If there is no target, one is named twice, or a name contains 'loss'.
     """
 
-    # tensors that make soft pseudo-labels
+    # prefixes of tensors that are needed to compute soft pseudo-labels
     labelling_parts: tuple[str, ...] = ('backbone.', 'neck.', 'domain_heads.')
-    # labels the targets in the step instead of stored pseudo-labels, if a hook has set it
+    # set by a hook: labels the targets in each step, in place of stored pseudo-labels
     teacher: Callable[[Tensor, int], Tensor] | None = None
     targets: list[str]
 
@@ -301,15 +308,15 @@ class MultiTargetSegmentor(DomainSegmentor):
         for name in targets:
             if 'loss' in name:
                 raise InputError(
-                    f"The domain {name!r} has 'loss' in its name, by which MMEngine tells the "
-                    'figures that are trained: call it something else.'
+                    f"The domain {name!r} has 'loss' in its name, by which MMEngine recognises "
+                    'losses: rename the domain.'
                 )
         self.targets = list(targets)
         super().__init__(backbone=backbone, decode_head=decode_head, **kwargs)
 
     @property
     def num_targets(self) -> int:
-        """N."""
+        """The number of target domains N."""
         return len(self.targets)
 
     def _init_decode_head(self, decode_head: dict) -> None:
@@ -321,10 +328,10 @@ class MultiTargetSegmentor(DomainSegmentor):
 
     @torch.no_grad()
     def soft_pseudo_label(self, inputs: Tensor, target: int) -> Tensor:
-        """Class probabilities at feature resolution from a target's own head.
+        """Predict class probabilities at feature resolution with a target's own head.
 
         Args:
-            inputs (Tensor): (B, 3, H, W) images of that target.
+            inputs (Tensor): (B, 3, H, W) images of that target, RGB from 0 to 1.
             target (int): Index of the target.
 
         Returns:
@@ -337,12 +344,14 @@ class MultiTargetSegmentor(DomainSegmentor):
     def hard_pseudo_label(
         self, soft: Tensor, size: Sequence[int], global_batch: bool = False
     ) -> Tensor:
-        """The pixels that the method trusts, as hard labels; here all of them.
+        """Convert soft to hard pseudo-labels for the pixels that the method trusts.
+
+        Here all pixels are trusted.
 
         Args:
             soft (Tensor): (B, C, h, w) class probabilities of one target.
             size (Sequence[int]): (h', w') of the result.
-            global_batch (bool): Whether all processes select together.
+            global_batch (bool): Whether pixels are selected over the batch of all processes.
 
         Returns:
             Tensor: (B, h', w') int64 class indices, 255 = not trusted.
@@ -354,7 +363,7 @@ class MultiTargetSegmentor(DomainSegmentor):
         return soft.argmax(dim=1)
 
     def check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
-        """Also refuse a checkpoint with another number of domain heads."""
+        """Refuse a checkpoint that does not fit, or has another number of domain heads."""
         heads = {name.split('.')[1] for name in state_dict if name.startswith('domain_heads.')}
         if heads and len(heads) != self.num_targets:
             raise InputError(
@@ -366,18 +375,18 @@ class MultiTargetSegmentor(DomainSegmentor):
 
 
 def segmentor_of(runner: Runner) -> Any:
-    """The segmentor that a runner trains, without its distributed wrapper."""
+    """Return the segmentor that a runner trains, without its distributed wrapper."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def network_wrapper(optim_wrapper: OptimWrapper | OptimWrapperDict) -> OptimWrapper:
-    """The optimiser wrapper of the network, where others may stand beside it."""
+    """Return the optimiser wrapper of the network, which may be one of several wrappers."""
     is_dict = isinstance(optim_wrapper, OptimWrapperDict)
     return optim_wrapper[NETWORK] if is_dict else optim_wrapper
 
 
 def segmentor_class(config: Config) -> type[DomainSegmentor]:
-    """The method of a config's model; one of MMSegmentation's own has the contract's defaults."""
+    """Return the class of a config's model; DomainSegmentor for models of MMSegmentation."""
     found = MODELS.get(config.model.type)
     return (
         found if isinstance(found, type) and issubclass(found, DomainSegmentor) else DomainSegmentor

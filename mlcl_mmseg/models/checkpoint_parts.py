@@ -1,6 +1,6 @@
-"""Which tensors a checkpoint has to hold, and which it may lack.
+"""Checks of which tensors a checkpoint must contain and which it may lack.
 
-MMEngine loads leniently: it would log what is missing and continue with random weights.
+MMEngine would only log missing tensors and continue with random weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 def check_parts(
     model: nn.Module, state_dict: Mapping[str, Tensor], parts: Sequence[str], remedy: str
 ) -> None:
-    """Refuse a checkpoint that would leave a required tensor of a model as it is.
+    """Refuse a checkpoint that does not contain every required tensor of a model.
 
     Args:
         model (nn.Module): The model to load the checkpoint into.
         state_dict (Mapping[str, Tensor]): Tensors of the checkpoint, by name.
-        parts (Sequence[str]): Prefixes of the names that are required.
-        remedy (str): What the user can do, for the message.
+        parts (Sequence[str]): Name prefixes of the required tensors.
+        remedy (str): What the user can do, for the error message.
 
     Raises:
-        InputError: If the checkpoint lacks such a tensor or has it in another shape.
+        InputError: If the checkpoint lacks a required tensor or has it in another shape.
     """
     for name, value in model.state_dict().items():
         if not name.startswith(tuple(parts)) or name.endswith('num_batches_tracked'):
@@ -40,6 +40,10 @@ def check_parts(
 
 def check_num_classes(state_dict: Mapping[str, Tensor], num_classes: int) -> None:
     """Refuse a checkpoint whose classifiers have another number of classes.
+
+    Args:
+        state_dict (Mapping[str, Tensor]): Tensors of the checkpoint, by name.
+        num_classes (int): Number of classes of the model.
 
     Raises:
         InputError: If the number of classes differs.
@@ -55,12 +59,13 @@ def check_num_classes(state_dict: Mapping[str, Tensor], num_classes: int) -> Non
 def forgive_missing(
     model: nn.Module, incompatible_keys: '_IncompatibleKeys', parts: Sequence[str]
 ) -> None:
-    """Let a checkpoint that lacks all tensors of some parts load strictly and silently.
+    """Accept in strict loading a checkpoint that lacks all tensors of some parts.
 
     Args:
         model (nn.Module): The model that was loaded.
-        incompatible_keys (_IncompatibleKeys): What PyTorch found missing; it is changed.
-        parts (Sequence[str]): Prefixes of the names that a checkpoint may lack.
+        incompatible_keys (_IncompatibleKeys): The missing keys that PyTorch found; modified in
+            place.
+        parts (Sequence[str]): Name prefixes of the tensors that a checkpoint may lack.
     """
     missing = incompatible_keys.missing_keys
     names = [name for name in model.state_dict() if name.startswith(tuple(parts))]

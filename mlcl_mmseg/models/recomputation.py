@@ -1,4 +1,4 @@
-"""Activations that are computed again in the backward pass instead of kept."""
+"""Activation checkpointing: activations are recomputed in the backward pass, not stored."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,15 +17,15 @@ BLOCKS = (BasicBlock, Bottleneck, TransformerEncoderLayer)
 
 
 def recompute_blocks(backbone: nn.Module) -> None:
-    """Let every block of a backbone keep its inputs alone.
+    """Make every block of a backbone store only its inputs for the backward pass.
 
-    Gradients, random draws and running statistics are what they would be.
+    Gradients, random numbers and running statistics do not change.
 
     Args:
         backbone (nn.Module): A ResNet or a MixVisionTransformer.
 
     Raises:
-        InputError: If the backbone has no such blocks.
+        InputError: If the backbone has no blocks of these architectures.
     """
     blocks = [module for module in backbone.modules() if isinstance(module, BLOCKS)]
     if not blocks:
@@ -40,7 +40,7 @@ def recompute_blocks(backbone: nn.Module) -> None:
 def recomputed(
     block: nn.Module, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
 ) -> Tensor:
-    """A block's forward pass, kept or not as it needs a gradient or not."""
+    """Run a block's forward pass; its activations are recomputed if there is a backward pass."""
     return checkpoint(
         forward,
         *args,
@@ -52,7 +52,7 @@ def recomputed(
 
 @contextmanager
 def statistics_are_kept(block: nn.Module) -> Iterator[None]:
-    """Leave running statistics alone: they have been updated when the block was first computed."""
+    """Keep running statistics unchanged, since the first forward pass has updated them."""
     norms = [
         module
         for module in block.modules()

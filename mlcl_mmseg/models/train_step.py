@@ -1,4 +1,4 @@
-"""One optimiser step, in one turn or several, skipped if its loss is not finite."""
+"""One optimiser step with one or more backward passes, skipped if the loss is not finite."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -16,9 +16,9 @@ from ..global_batch import mean_figures
 class AsyncBool:
     """A device boolean that is copied to the host without blocking.
 
-    Reading a value makes the host wait for everything that the device has been told to compute. If
-    the copy is started before a backward pass and read after it, the value has arrived while the
-    device still has work left.
+    Reading a value directly makes the host wait for all work that is queued on the device. If the
+    copy is started before a backward pass and read after it, the value arrives while the device
+    still has work left.
 
     Args:
         value (Tensor): A bool scalar.
@@ -33,7 +33,7 @@ class AsyncBool:
             self.copied.record()
 
     def __bool__(self) -> bool:
-        """The value, once it has arrived."""
+        """Wait for the copy and return the value."""
         if self.copied is not None:
             self.copied.synchronize()
         return bool(self.value)
@@ -45,27 +45,29 @@ def train_step(
     optim_wrapper: OptimWrapper,
     turns: Iterable[str | None] = (None,),
 ) -> dict[str, Tensor]:
-    """Forward and backward of every turn, then one update.
+    """Run a forward and a backward pass for every turn, then one update.
+
+    Afterwards, ``step_is_finite`` of the segmentor is True if the update was made. If the loss was
+    not finite, weights, running statistics and the state of the optimiser are unchanged.
 
     Args:
         model (BaseModel): A :class:`~mlcl_mmseg.methods.base.DomainSegmentor`, or its distributed
-            wrapper. Its ``step_is_finite`` tells afterwards whether there was an update.
+            wrapper.
         data (dict): A batch of :class:`MultiDomainDataset`.
-        optim_wrapper (OptimWrapper): Of the network.
-        turns (Iterable[str | None]): Parts of the loss whose backward passes follow one another,
-            for ``inputs['turn']``; None is the whole loss.
+        optim_wrapper (OptimWrapper): The optimiser wrapper of the network.
+        turns (Iterable[str | None]): The parts of the loss, each with its own backward pass, which
+            are passed to the segmentor as ``inputs['turn']``; None is the whole loss.
 
     Returns:
-        dict[str, Tensor]: Figures to log, the mean over all processes. If ``loss`` is not finite,
-        weights, running statistics and the optimiser's state are as they were.
+        dict[str, Tensor]: Scalars to log, as means over all processes.
 
     Raises:
-        InputError: If gradients are to be accumulated over several steps.
+        InputError: If the config accumulates gradients over several steps.
     """
     if optim_wrapper._accumulative_counts != 1:
         raise InputError(
             'optim_wrapper.accumulative_counts is not supported: use a larger batch_size, with '
-            "model.backward='per_target' if memory is short."
+            "model.backward='per_target' if there is not enough memory."
         )
     segmentor = model.module if is_model_wrapper(model) else model
     buffers = list(segmentor.buffers())
@@ -78,7 +80,7 @@ def train_step(
         if turn is not None:
             data['inputs']['turn'] = turn
         is_last = turn == turns[-1]
-        # gradients are exchanged once, in the last backward pass
+        # processes exchange gradients once, in the last backward pass
         with model.no_sync() if is_model_wrapper(model) and not is_last else nullcontext():
             with optim_wrapper.optim_context(model), record_function('losses'):
                 losses = model._run_forward(data, mode='loss')
@@ -100,7 +102,7 @@ def train_step(
 
 
 def pack(tensors: Sequence[Tensor]) -> dict[torch.dtype, Tensor]:
-    """The values of many small tensors, in one copy for each dtype."""
+    """Copy the values of many small tensors into one tensor per dtype."""
     dtypes = dict.fromkeys(each.dtype for each in tensors)
     return {
         dtype: torch.cat([each.reshape(-1) for each in tensors if each.dtype == dtype])

@@ -1,8 +1,9 @@
-"""Class probabilities in a quarter of the bytes that float32 takes.
+"""Compression of class probabilities to a quarter of their size in float32.
 
-Probabilities become float16, differences between neighbouring pixels, and deflated bytes. Divided
-by a power of two first, small ones fall into float16's denormal range, where steps are equal: the
-precision of what hardly counts is given up, as far as the size demands, before that of the rest.
+Probabilities are divided by a power of two, converted to float16, replaced by differences between
+neighbouring pixels, and deflated. The division moves small probabilities into float16's denormal
+range, where all steps are equal. Small probabilities therefore lose precision before large ones,
+and only as much as the size requires.
 """
 
 import bisect
@@ -12,26 +13,26 @@ import zlib
 import numpy as np
 import torch
 
-# float32 takes as many times the bytes
+# factor by which the encoded probabilities are smaller than in float32
 SHARE = 4
-# the exponent of the power of two, whether differences are taken, and C, h and w
+# the exponent of the power of two; whether values are differences; C, h and w
 HEADER = struct.Struct('<BBHHH')
-# from fine to coarse, the last for noise. Steps are at most 2^-11, and 2^(exponent - 24) where that
-# is more: errors are below 1/255 throughout
+# (exponent, differences) from fine to coarse; the last form is for noise. Steps are at most 2^-11
+# or 2^(exponent - 24), whichever is larger, so that errors are always below 1/255.
 FORMS = [*((exponent, True) for exponent in range(18)), (17, False)]
 
 
 def encode(probability: np.ndarray) -> bytes:
-    """As precise as fits into a quarter of float32.
+    """Encode class probabilities as precisely as fits into a quarter of their size in float32.
 
-    Very small maps, of less than about a thousand values, may take more.
+    Very small maps with less than about a thousand values may be larger than that.
 
     Args:
-        probability (np.ndarray): (C, h, w), from 0 to 1.
+        probability (np.ndarray): (C, h, w) values from 0 to 1.
 
     Returns:
-        bytes: With a checksum. Errors are below 1/255; in smooth maps they are those of float16,
-        2^-12, for large probabilities and less for small ones.
+        bytes: The encoded values with a checksum. Errors are below 1/255. In smooth maps, they
+        are as small as in float16: 2^-12 for large probabilities, and less for small ones.
     """
     values = torch.from_numpy(np.asarray(probability, np.float32))
     budget = values.numel() * 4 // SHARE
@@ -44,15 +45,15 @@ def encode(probability: np.ndarray) -> bytes:
 
 
 def encode_as(probability: torch.Tensor, exponent: int, differences: bool) -> bytes:
-    """:func:`encode` in one of the :data:`FORMS`."""
-    # the bit patterns of float16 ascend with the numbers
+    """Encode in one of the :data:`FORMS`, see :func:`encode`."""
+    # the bit patterns of non-negative float16 values have the order of the values
     code: np.ndarray = (probability * 2.0**-exponent).half().numpy().view(np.uint16)
     if differences:
         code = np.diff(code, axis=1, prepend=np.uint16(0))
         code = np.diff(code, axis=2, prepend=np.uint16(0))
         # the sign becomes the lowest bit, so that high bytes are mostly 0
         code = (code << 1) ^ -(code >> 15)
-    # bytes of a kind together; among them are runs of 0 and little else that repeats
+    # high bytes first, then low bytes: they contain runs of 0 but few other repetitions
     deflate = zlib.compressobj(strategy=zlib.Z_RLE)
     parts = (
         HEADER.pack(exponent, differences, *code.shape),
@@ -63,16 +64,16 @@ def encode_as(probability: torch.Tensor, exponent: int, differences: bool) -> by
 
 
 def decode(content: bytes) -> np.ndarray:
-    """What :func:`encode` was given, nearly.
+    """Decode class probabilities, up to the errors of :func:`encode`.
 
     Args:
-        content (bytes): Its result.
+        content (bytes): The result of :func:`encode`.
 
     Returns:
         np.ndarray: (C, h, w) float32.
 
     Raises:
-        ValueError, zlib.error, struct.error: If it is none, or damaged.
+        ValueError, zlib.error, struct.error: If the content is damaged or has another format.
     """
     content = zlib.decompress(content)
     exponent, differences, *shape = HEADER.unpack_from(content)
@@ -80,9 +81,9 @@ def decode(content: bytes) -> np.ndarray:
     code = (high.astype(np.uint16) << 8) | low
     if differences:
         code = (code >> 1) ^ -(code & 1)
-        # NumPy is slow at adding up along the middle axis
+        # faster than NumPy's cumsum along the middle axis
         for row in range(1, shape[1]):
             code[:, row] += code[:, row - 1]
         np.cumsum(code, axis=2, dtype=np.uint16, out=code)
-    # and at converting float16
+    # PyTorch converts float16 faster than NumPy
     return (torch.from_numpy(code.view(np.float16)).float() * 2.0**exponent).numpy()

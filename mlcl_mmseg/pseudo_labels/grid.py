@@ -4,6 +4,6 @@ from collections.abc import Sequence
 
 
 def label_grid(size: Sequence[int]) -> tuple[int, int]:
-    """(height, width) of the grid of pseudo-labels, for a crop of that size: a quarter of it."""
+    """Return (height, width) of the pseudo-label grid, a quarter of a crop's (height, width)."""
     height, width = size
     return height // 4, width // 4

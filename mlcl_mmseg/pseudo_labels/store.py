@@ -1,9 +1,10 @@
-"""Soft pseudo-labels on disk: one file an image, one folder a generation.
+"""Soft pseudo-labels on disk, with one file per image and one folder per generation.
 
-``<root>/iter_<k>/<domain>/<sample name>.soft``, (C, h, w) at feature resolution as :func:`encode`
-writes them. A generation is written under a temporary name, flushed and renamed when every process
-has finished: a folder with its final name is complete. Its manifest tells what it was made with and
-how much it holds.
+A file is named ``<root>/iter_<k>/<domain>/<sample name>.soft`` and contains (C, h, w) class
+probabilities at feature resolution, encoded by :func:`encode`. A generation is written under a
+temporary name, flushed, and renamed when every process has finished, so that a folder with the
+final name is always complete. Its manifest records how the generation was made, and the number and
+size of its files.
 """
 
 import json
@@ -27,11 +28,11 @@ SUFFIX = '.soft'
 
 
 class PseudoLabelGeneration:
-    """The soft pseudo-labels that one state of the network gave.
+    """The soft pseudo-labels that the network predicted after a certain iteration.
 
     Args:
         root (str | Path): Folder of all generations.
-        iteration (int): The training iteration after which it was made.
+        iteration (int): The training iteration after which the generation was made.
     """
 
     def __init__(self, root: str | Path, iteration: int) -> None:
@@ -40,20 +41,20 @@ class PseudoLabelGeneration:
 
     @property
     def folder(self) -> Path:
-        """Where the complete generation lies."""
+        """Folder of the complete generation."""
         return self.root / f'iter_{self.iteration}'
 
     @property
     def partial_folder(self) -> Path:
-        """Where it is being written."""
+        """Folder of the generation while it is being written."""
         return self.root / f'iter_{self.iteration}.partial'
 
     def path(self, domain: str, sample_name: str) -> str:
-        """The file of one image of the complete generation."""
+        """Return the path of one image's file in the complete generation."""
         return str(self.folder / domain / f'{sample_name}{SUFFIX}')
 
     def begin(self) -> None:
-        """Prepare for writing; what an interrupted attempt left, at any iteration, is removed."""
+        """Prepare for writing, and remove unfinished generations of interrupted runs."""
         if is_main_process():
             for partial in self.root.glob('iter_*.partial'):
                 shutil.rmtree(partial)
@@ -65,8 +66,8 @@ class PseudoLabelGeneration:
 
         Args:
             domain (str): Name of the target.
-            sample_name (str): The image's path in its data set, without suffix.
-            soft_pseudo_label (np.ndarray): (C, h, w), from 0 to 1.
+            sample_name (str): Path of the image in its data set, without suffix.
+            soft_pseudo_label (np.ndarray): (C, h, w) class probabilities from 0 to 1.
 
         Raises:
             InputError: If the disk is full.
@@ -77,10 +78,10 @@ class PseudoLabelGeneration:
             path.write_bytes(encode(soft_pseudo_label))
 
     def finish(self, made_with: dict[str, Any]) -> None:
-        """Make the generation visible, once every process has written its share.
+        """Rename the generation to its final name once every process has written its share.
 
         Args:
-            made_with (dict[str, Any]): For the manifest, in terms of JSON.
+            made_with (dict[str, Any]): Entries of the manifest; must be serialisable as JSON.
         """
         os.sync()
         barrier()
@@ -95,21 +96,21 @@ class PseudoLabelGeneration:
 
     @property
     def manifest(self) -> dict[str, Any] | None:
-        """What :meth:`finish` wrote; None if it is not there or damaged."""
+        """The manifest that :meth:`finish` has written; None if it is missing or damaged."""
         try:
             manifest = json.loads((self.folder / MANIFEST).read_text())
         except (OSError, ValueError):
             return None
-        kinds = dict(files=dict, checkpoint=str, weights=str)
-        is_whole = isinstance(manifest, dict) and all(
-            isinstance(manifest.get(key), kind) for key, kind in kinds.items()
+        types = dict(files=dict, checkpoint=str, weights=str)
+        is_complete = isinstance(manifest, dict) and all(
+            isinstance(manifest.get(key), value_type) for key, value_type in types.items()
         )
-        return manifest if is_whole else None
+        return manifest if is_complete else None
 
     def find_damage(self) -> str | None:
-        """What is wrong with the files as they lie there, for a message; None if nothing is."""
+        """Describe how the files differ from the manifest, for a message; None if they agree."""
         if self.manifest is None:
-            return f'{self.folder} is missing or without its {MANIFEST}'
+            return f'{self.folder} is missing or has no valid {MANIFEST}'
         found, expected = count_files(self.folder), self.manifest['files']
         for domain in {**expected, **found}:
             if found.get(domain) != expected.get(domain):
@@ -121,7 +122,7 @@ class PseudoLabelGeneration:
 
 
 def count_files(folder: Path) -> dict[str, dict[str, int]]:
-    """The number of files and of bytes in each domain's folder."""
+    """Count the files and their bytes in each domain's folder."""
     counts = {}
     for domain in sorted(path for path in folder.iterdir() if path.is_dir()):
         sizes = [path.stat().st_size for path in domain.rglob(f'*{SUFFIX}')]
@@ -130,14 +131,14 @@ def count_files(folder: Path) -> dict[str, dict[str, int]]:
 
 
 def generations(root: str | Path) -> list[PseudoLabelGeneration]:
-    """The complete generations under ``root``, oldest first."""
+    """Return the complete generations in ``root``, the oldest first."""
     numbers = (path.name.removeprefix('iter_') for path in Path(root).glob('iter_*'))
     iterations = sorted(int(number) for number in numbers if number.isdecimal())
     return [PseudoLabelGeneration(root, iteration) for iteration in iterations]
 
 
 def remove_generations(root: str | Path, unwanted: Callable[[int], bool]) -> None:
-    """Remove the generations of those iterations that are ``unwanted``."""
+    """Remove the generations for whose iteration ``unwanted`` returns True."""
     barrier()
     if is_main_process():
         for generation in generations(root):
@@ -149,21 +150,26 @@ def remove_generations(root: str | Path, unwanted: Callable[[int], bool]) -> Non
 def load_soft_pseudo_label(path: str) -> np.ndarray:
     """Read one image's class probabilities.
 
+    A damaged file is removed, since resuming the run replaces missing files.
+
+    Args:
+        path (str): See :meth:`PseudoLabelGeneration.path`.
+
     Returns:
         np.ndarray: (C, h, w) float32.
 
     Raises:
-        MissingFileError: If there is no such file.
-        InputError: If it is damaged.
+        MissingFileError: If the file does not exist.
+        InputError: If the file is damaged.
     """
-    remedy = 'end the run and go on with --resume, which makes pseudo-labels anew where it can'
+    remedy = 'stop the run and continue it with --resume, which makes it again if possible'
     if not Path(path).is_file():
         raise MissingFileError(f'The pseudo-label {path} is missing: {remedy}.')
     try:
         return decode(Path(path).read_bytes())
     except (ValueError, zlib.error, struct.error) as error:
-        # a file that is missing is noticed on resume
+        # a resumed run notices a missing file but not a damaged one
         Path(path).unlink()
         raise InputError(
-            f'The pseudo-label {path} was damaged ({error}) and is removed: {remedy}.'
+            f'The pseudo-label {path} was damaged ({error}) and has been removed: {remedy}.'
         ) from error

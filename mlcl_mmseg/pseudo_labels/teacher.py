@@ -1,4 +1,4 @@
-"""A frozen network that labels target images in the step (method.md §4)."""
+"""A frozen network that labels target images in each step (method.md §4)."""
 
 import copy
 from typing import Any
@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 class Teacher:
-    """A copy, in eval mode, of what makes a segmentor's soft pseudo-labels.
+    """A copy in eval mode of the parts of a segmentor that predict soft pseudo-labels.
 
-    It is not a module: the segmentor that has it neither trains, wraps nor saves it.
+    The class is not a module, so that a segmentor with a teacher does not train, wrap or save it.
 
     Args:
-        segmentor (MultiTargetSegmentor): The network as it is now. Children that its
-            ``labelling_parts`` do not name are left out of the copy.
+        segmentor (MultiTargetSegmentor): The network in its current state. Child modules that its
+            ``labelling_parts`` do not name are not part of the copy.
     """
 
     def __init__(self, segmentor: Any) -> None:
@@ -23,10 +23,13 @@ class Teacher:
                 delattr(self.network, name)
 
     def __call__(self, image: Tensor, target: int) -> Tensor:
-        """Class probabilities at feature resolution, (B, C, h, w) float32.
+        """Predict class probabilities at feature resolution.
 
         Args:
-            image (Tensor): (B, 3, H, W) RGB from 0 to 1, of that target.
+            image (Tensor): (B, 3, H, W) images of that target, RGB from 0 to 1.
             target (int): Index of the target.
+
+        Returns:
+            Tensor: (B, C, h, w) float32.
         """
         return self.network.soft_pseudo_label(image, target)

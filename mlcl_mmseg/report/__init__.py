@@ -1,1 +1,1 @@
-"""The report page: what runs keep of themselves, how it is read, and the page."""
+"""The report page, an HTML file that shows and compares runs."""

@@ -11,21 +11,22 @@ from .markup import Markup, tag
 
 WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 8, 24
-# more are averaged
+# lines with more points are averaged
 MOST_POINTS = 240
-# up to as many tell their values, and up to as many are marked
-MOST_TOLD, MOST_MARKED = 70, 30
+# lines with more points have no tooltips or no marks, respectively
+MOST_TOOLTIPS, MOST_MARKS = 70, 30
 
 
 class Line(NamedTuple):
     """A line of a chart.
 
     Attributes:
-        name (str): For its tooltip.
-        values (dict[int, float]): By iteration.
+        name (str): Its name in tooltips.
+        values (dict[int, float]): Values by iteration.
         colour (int): Number of its colour in the style sheet.
-        dashed (bool): Whether it is.
-        spread (dict[int, float]): By iteration, half the height of the band around it.
+        dashed (bool): Whether the line is dashed.
+        spread (dict[int, float]): Half the height of the band around it, by iteration; empty for
+            no band.
     """
 
     name: str
@@ -36,14 +37,14 @@ class Line(NamedTuple):
 
 
 def line_chart(title: str, lines: Sequence[Line]) -> Markup:
-    """A chart over iterations; few points are marked, and tell their values.
+    """Draw lines over iterations. Lines with few points have marks and tooltips.
 
     Args:
-        title (str): Above it.
-        lines (Sequence[Line]): At least one has a value.
+        title (str): Title of the chart.
+        lines (Sequence[Line]): The lines, at least one of which has a value.
 
     Returns:
-        Markup: A ``figure``.
+        Markup: A ``figure`` element.
     """
     lines = [thin_out(line) for line in lines if line.values]
     xs = [x for line in lines for x in line.values]
@@ -79,7 +80,15 @@ def line_chart(title: str, lines: Sequence[Line]) -> Markup:
 
 
 def draw(line: Line, place: Callable[[float, float], tuple[float, float]]) -> Markup:
-    """One line with its band and marks."""
+    """Draw a line with its band and marks.
+
+    Args:
+        line (Line): The line.
+        place (Callable): It maps (iteration, value) to SVG coordinates.
+
+    Returns:
+        Markup: A ``g`` element.
+    """
     points = sorted(line.values.items())
     parts = []
     if line.spread:
@@ -87,13 +96,13 @@ def draw(line: Line, place: Callable[[float, float], tuple[float, float]]) -> Ma
         below = [place(x, y - line.spread[x]) for x, y in points]
         parts.append(tag('path', d=f'{path([*above, *reversed(below)])}Z', class_='band'))
     parts.append(tag('path', d=path([place(*point) for point in points]), class_='line'))
-    if len(points) <= MOST_TOLD:
+    if len(points) <= MOST_TOOLTIPS:
         for x, y in points:
             across, down = place(x, y)
             half = f' ± {line.spread[x]:.4g}' if line.spread else ''
             text = tag('title', f'{line.name}, {x}: {y:.4g}{half}')
-            # a larger, invisible circle is easier to point at
-            is_marked = len(points) <= MOST_MARKED
+            # a larger, invisible circle makes it easier to open the tooltip
+            is_marked = len(points) <= MOST_MARKS
             mark = tag('circle', cx=across, cy=down, r=2) if is_marked else None
             reach = tag('circle', cx=across, cy=down, r=8, class_='reach')
             parts.append(tag('g', text, mark, reach))
@@ -102,12 +111,15 @@ def draw(line: Line, place: Callable[[float, float], tuple[float, float]]) -> Ma
 
 
 def path(points: Sequence[tuple[float, float]]) -> str:
-    """Points as the ``d`` of a path."""
+    """The ``d`` attribute of an SVG path through points."""
     return 'M' + 'L'.join(f'{x:g} {y:g}' for x, y in points)
 
 
 def thin_out(line: Line) -> Line:
-    """A line of at most :data:`MOST_POINTS`, each the mean of as many neighbours."""
+    """Reduce a line to at most :data:`MOST_POINTS` points by averaging neighbours.
+
+    Values that are not finite are dropped.
+    """
     points = sorted((x, y) for x, y in line.values.items() if math.isfinite(y))
     if len(points) <= MOST_POINTS:
         return line._replace(values=dict(points))
@@ -119,13 +131,17 @@ def thin_out(line: Line) -> Line:
 
 
 def ticks(low: float, high: float, count: int) -> list[float]:
-    """About ``count`` round numbers from ``low`` to ``high``, and at least two around them."""
+    """About ``count`` round numbers in the range from ``low`` to ``high``, and at least two.
+
+    If the range contains fewer than two round numbers, its ends are returned; if it is empty, two
+    numbers around it.
+    """
     if high <= low:
         margin = abs(low) / 2 or 1
         return [low - margin, low + margin]
     rough = (high - low) / count
     if rough < sys.float_info.min:
-        # too near for a power of ten between them
+        # the range is too small to compute its power of ten
         return [low, high]
     exponent = math.floor(math.log10(rough))
     power = 10.0**exponent
@@ -137,11 +153,11 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def tick_labels(values: Sequence[float]) -> list[str]:
-    """Labels with as many digits as tell them apart; 60000 is 60k, 0.00069 is 6.9e-4."""
+    """Labels with enough digits to distinguish the values, such as '60k' and '6.9e-4'."""
     largest = max(map(abs, values))
     if largest >= 1000:
         return [f'{value / 1000:g}k' for value in values]
-    # with fewer digits than an integer has, 200 would be 2e+02
+    # with fewer digits than the integer part has, 200 would become 2e+02
     fewest = max(2, len(f'{largest:.0f}'))
     enough = (
         n for n in range(fewest, 10) if len({f'{value:.{n}g}' for value in values}) == len(values)

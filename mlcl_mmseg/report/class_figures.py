@@ -1,4 +1,4 @@
-"""IoU of each class, and what is taken for what."""
+"""IoU of each class, and confusion matrices."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,15 @@ from .groups import Figure, Group, figure, leader, published_settings
 from .markup import Markup, details, paragraph, section, table, tag
 from .overview import group_name
 
-# share of a row from which its cell is dark
+# cells with a larger share of their row have a dark background and light text
 STRONG = 0.55
 
 
 def confusions(group: Group, domain: str) -> list[np.ndarray]:
-    """The (C, C) pixel counts of a domain at the best validation of each run that kept them."""
+    """Confusion matrices (C, C) of a domain, in pixels, at the best validation of each run.
+
+    Runs that did not store them are skipped.
+    """
     records = [run.best_record for run in group.runs]
     return [
         np.array(each['confusion'][domain])
@@ -25,18 +28,18 @@ def confusions(group: Group, domain: str) -> list[np.ndarray]:
 
 
 def counted_domains(groups: Sequence[Group]) -> list[str]:
-    """The domains of which any group kept pixel counts."""
+    """The domains for which at least one run stored a confusion matrix."""
     records = [run.best_record for group in groups for run in group.runs if run.best_record]
     return list(dict.fromkeys(domain for record in records for domain in record['confusion']))
 
 
 def swatch(colour: Sequence[int]) -> Markup:
-    """A class's colour."""
+    """A small square in the colour of a class."""
     return tag('i', class_='swatch', style=f'background:rgb({",".join(map(str, colour))})')
 
 
 def label_spaces(groups: Sequence[Group]) -> list[tuple[dict, list[Group]]]:
-    """A record of each set of classes, with the groups that have it."""
+    """For each class set, a validation record with it, and the groups that use it."""
     spaces: dict[tuple, tuple[dict, list[Group]]] = {}
     for group in groups:
         record = next((run.best_record for run in group.runs if run.best_record), None)
@@ -46,7 +49,7 @@ def label_spaces(groups: Sequence[Group]) -> list[tuple[dict, list[Group]]]:
 
 
 def class_tables(groups: Sequence[Group]) -> Markup:
-    """IoU per class and domain, a table for each set of classes."""
+    """The section with the IoU per class and domain, in one table per class set."""
     tables = [class_table(*space) for space in label_spaces(groups)]
     return section(
         'Classes',
@@ -54,14 +57,21 @@ def class_tables(groups: Sequence[Group]) -> Markup:
         paragraph(
             'IoU (%) at the best validation. Bold: the highest of the runs.'
             if tables
-            else 'These runs kept no pixel counts of their validations.'
+            else 'These runs stored no confusion matrices of their validations.'
         ),
         id='classes',
     )
 
 
 def class_table(record: dict, groups: Sequence[Group]) -> Markup:
-    """A class a row; for each domain a column a group, and the authors' where there are some."""
+    """A table with a row per class and, for each domain, a column per group.
+
+    Published figures of the authors are further columns.
+
+    Args:
+        record (dict): A validation record with the class set, see :func:`write_validation`.
+        groups (Sequence[Group]): The groups that use the class set.
+    """
     classes = record['classes']
     first_head, second_head = [tag('th', '', rowspan=2)], []
     rows = [
@@ -99,13 +109,13 @@ def class_table(record: dict, groups: Sequence[Group]) -> Markup:
 
 
 def figure_cell(each: Figure | None, is_best: bool, kind: str | None) -> Markup:
-    """A cell of the table of classes."""
+    """A cell of the table of classes; ``kind`` is its CSS class."""
     text = '–' if each is None else str(each)
     return tag('td', tag('strong', text) if is_best else text, class_=kind)
 
 
 def confusion_matrices(groups: Sequence[Group]) -> Markup:
-    """A matrix for each group and domain."""
+    """The section with a confusion matrix for each group and domain."""
     parts = []
     best = leader(groups)
     for record, members in label_spaces(groups):
@@ -122,16 +132,22 @@ def confusion_matrices(groups: Sequence[Group]) -> Markup:
         parts,
         paragraph(
             'Rows: labels. Columns: predictions. Percent of the labelled pixels of a class, at the '
-            'best validation; of several seeds, all pixels together.'
+            'best validation; the pixels of several seeds are added up.'
             if parts
-            else 'These runs kept no pixel counts of their validations.'
+            else 'These runs stored no confusion matrices of their validations.'
         ),
         id='confusion',
     )
 
 
 def matrix(title: str, counts: np.ndarray, record: dict) -> Markup:
-    """A confusion matrix as a table whose cells are shaded."""
+    """A confusion matrix as a table with shaded cells.
+
+    Args:
+        title (str): The title.
+        counts (np.ndarray): (C, C) pixels, with labels as rows and predictions as columns.
+        record (dict): A validation record with the names and colours of the classes.
+    """
     classes, palette = record['classes'], record['palette']
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
@@ -145,7 +161,7 @@ def matrix(title: str, counts: np.ndarray, record: dict) -> Markup:
             tag(
                 'td',
                 f'{100 * share:.0f}' if share >= 0.005 else '',
-                title=f'{name} taken for {classes[prediction]}: {100 * share:.2f} %',
+                title=f'{name} predicted as {classes[prediction]}: {100 * share:.2f} %',
                 class_='strong' if share > STRONG else None,
                 style=f'--share:{share:.3f}' if share >= 0.0005 else None,
             )

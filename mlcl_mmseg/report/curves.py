@@ -1,4 +1,4 @@
-"""Curves: mIoU of each domain beside the authors', losses and other figures of the training."""
+"""Curves of the mIoU of each domain, with the authors' curves, and of the training log."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from .groups import Group, published_settings
 from .markup import Markup, details, paragraph, section, tag
 from .overview import domains_of, group_name
 
-# of what is logged, no figure of the training
+# logged values that say nothing about the training and are not drawn
 BOOKKEEPING = ('iter', 'step', 'epoch', 'time', 'data_time', 'eta', 'memory', 'grad_norm')
 
 
 def legend(groups: Sequence[Group], dashed: str | None = None) -> Markup:
-    """The colours of the groups, and what is dashed."""
+    """The colours of the groups, and the meaning of dashed lines."""
     return tag(
         'p',
         [group_name(group) for group in groups],
@@ -22,9 +22,9 @@ def legend(groups: Sequence[Group], dashed: str | None = None) -> Markup:
 
 
 def validation_curves(groups: Sequence[Group]) -> Markup:
-    """Charts of mIoU by iteration, one a domain."""
+    """The section with a chart of mIoU by iteration for each domain."""
     published = {each.setting: each.curve for each in published_settings(groups)}
-    # in the colour of the first group that trains the setting
+    # the authors' curve has the colour of the first group that trains the setting
     colours = {
         group.published.setting: group.colour for group in reversed(groups) if group.published
     }
@@ -53,7 +53,7 @@ def validation_curves(groups: Sequence[Group]) -> Markup:
 
 
 def training_curves(groups: Sequence[Group]) -> Markup:
-    """Every loss, and every other figure that is logged."""
+    """The section with charts of all losses and all other logged values."""
     logged = dict.fromkeys(name for group in groups for run in group.runs for name in run.scalars)
     names = [name for name in logged if name not in BOOKKEEPING]
     losses = [name for name in names if 'loss' in name]
@@ -77,8 +77,8 @@ def training_curves(groups: Sequence[Group]) -> Markup:
         charts(losses),
         details('Learning rates and other figures', charts(others), open_=len(others) <= 6),
         paragraph(
-            f'By iteration, as logged; where there are more than {MOST_POINTS} values, means of '
-            'neighbours.'
+            f'Logged values by iteration; if there are more than {MOST_POINTS}, neighbours are '
+            'averaged.'
         ),
         id='training',
     )

@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but the seed, as one: mean and spread."""
+"""Groups of runs that differ only in the seed, with means and standard deviations."""
 
 import json
 import os
@@ -14,26 +14,31 @@ from ..engine.stage_files import STARTED
 from ..methods.base import PublishedFigures
 from .run import Run, read_settings
 
-# of the style sheet; after as many groups they come again
+# number of colours in the style sheet; further groups use them again
 COLOURS = 8
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A mean over seeds, and their sample standard deviation; None of one run."""
+    """A mean over seeds and its sample standard deviation.
+
+    Attributes:
+        mean (float): The mean; NaN if there is no value.
+        deviation (float, optional): The sample standard deviation; None for fewer than two values.
+    """
 
     mean: float
     deviation: float | None
 
     def __str__(self) -> str:
-        """Such as '49.86' or '50.68 ± 1.54'; a dash where there is no value."""
+        """Format the figure, such as '49.86' or '50.68 ± 1.54', or a dash if it has no value."""
         if not np.isfinite(self.mean):
             return '–'
         return f'{self.mean:.2f}' + ('' if self.deviation is None else f' ± {self.deviation:.2f}')
 
 
 def figure(values: Iterable[float]) -> Figure:
-    """The mean and spread of finite values."""
+    """The mean and the sample standard deviation of the finite values."""
     values = [value for value in values if np.isfinite(value)]
     if not values:
         return Figure(float('nan'), None)
@@ -46,7 +51,7 @@ class Group:
     """Runs of the same settings and data, in the order of their seeds.
 
     Attributes:
-        runs (list[Run]): At least one.
+        runs (list[Run]): The runs, at least one.
         colour (int): Number of its colour in the style sheet.
     """
 
@@ -55,19 +60,19 @@ class Group:
 
     @property
     def first(self) -> Run:
-        """The run whose pictures are shown."""
+        """The first run, whose predicted images are shown."""
         return self.runs[0]
 
     @property
     def name(self) -> str:
-        """The run's, or what the names of several have in common, such as 'seed{0,1}/warmup'."""
+        """The name of the run, or a pattern for several runs, such as 'seed{0,1}/warmup'."""
         names = [run.name for run in self.runs]
         if len(names) == 1:
             return names[0]
-        # of strings, not of paths
+        # a common prefix of strings is wanted, not of paths
         head = os.path.commonprefix(names)  # noqa: RUF071
         if any(name[len(head) :][:1].isalpha() for name in names):
-            # not within a word
+            # the prefix must not end within a word
             head = re.sub(r'[^\W\d_]+$', '', head)
         rests = [name[len(head) :] for name in names]
         tail = os.path.commonprefix([rest[::-1] for rest in rests])[::-1]  # noqa: RUF071
@@ -78,7 +83,7 @@ class Group:
 
     @property
     def published(self) -> PublishedFigures | None:
-        """The authors' figures of the setting that the runs train, if they published some."""
+        """The authors' published figures for the setting that the runs train, if there are any."""
         return self.first.published
 
     @property
@@ -88,24 +93,27 @@ class Group:
         return [name for name in dict.fromkeys(found) if name != 'mean']
 
     def best(self, domain: str) -> Figure:
-        """A domain's mIoU, or the 'mean', at each run's best validation."""
+        """The mIoU of a domain, or the 'mean' over domains, at the best validation of each run."""
         rows = [run.validations[run.best] for run in self.runs if run.best is not None]
         return figure(row.get(domain, float('nan')) for row in rows)
 
     def each(self, read: Callable[[Run], Any]) -> str:
-        """What the runs have in a setting, in words; once if it is the same."""
+        """The different values that ``read`` returns for the runs, as text."""
         return ', '.join(dict.fromkeys(str(read(run)) for run in self.runs))
 
     def curve(self, read: Callable[[Run], dict[int, float]]) -> tuple[dict, dict]:
-        """Means and deviations by iteration, where all runs that have any have values.
+        """Means and standard deviations by iteration.
+
+        Only iterations for which all runs have values are included; runs without any values are
+        ignored.
 
         Args:
-            read (Callable): A run's values by iteration.
+            read (Callable): It returns the values of a run by iteration.
 
         Returns:
-            tuple[dict, dict]: Means; deviations, empty for one run.
+            tuple[dict, dict]: Means, and standard deviations, which are empty for one run.
         """
-        # a run that has just begun hides nothing of the others
+        # a run without values has just started and must not hide the curves of the others
         curves = [curve for curve in map(read, self.runs) if curve]
         if not curves:
             return {}, {}
@@ -117,19 +125,22 @@ class Group:
 
 
 def published_settings(groups: Sequence[Group]) -> list[PublishedFigures]:
-    """The authors' figures of the settings that groups train, each once."""
+    """The authors' published figures for the settings that the groups train, without repeats."""
     found = [group.published for group in groups if group.published is not None]
     return list({each.setting: each for each in found}.values())
 
 
 def leader(groups: Sequence[Group]) -> Group | None:
-    """The group with the highest mean among those whose first run kept its best validation."""
+    """The group with the highest mean mIoU.
+
+    Only groups whose first run stored a record of its best validation are considered.
+    """
     found = [group for group in groups if group.first.best_record]
     return max(found, key=lambda group: group.best('mean').mean, default=None)
 
 
 def group_runs(runs: list[Run]) -> list[Group]:
-    """Runs by what decides their outcome but the seed, in the order given."""
+    """Group runs that differ only in the seed, in the order of ``runs``."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(key_of(run), []).append(run)
@@ -140,13 +151,16 @@ def group_runs(runs: list[Run]) -> list[Group]:
 
 
 def key_of(run: Run) -> str:
-    """What decides a run's outcome but the seed, its stage before included."""
+    """A key of all settings that affect the result of a run, except seeds.
+
+    The settings of the stage before are part of it.
+    """
     settings = without_seed(run.settings)
     origin = run.config.get('load_from')
     if origin is not None:
         started = Path(origin).parent / STARTED
         if started.is_file():
-            # weights of other seeds differ, too
+            # paths of checkpoints differ between seeds, so compare the settings behind them
             settings['load_from'] = without_seed(read_settings(started))
         else:
             settings.setdefault('load_from', origin)
@@ -154,6 +168,6 @@ def key_of(run: Run) -> str:
 
 
 def without_seed(settings: dict) -> dict:
-    """Settings of a stage but the seed."""
+    """The settings of a stage without its seed."""
     randomness = {key: value for key, value in settings['randomness'].items() if key != 'seed'}
     return {**settings, 'randomness': randomness}

@@ -1,4 +1,4 @@
-"""HTML from Python: whatever is not markup already is escaped."""
+"""Build HTML in Python; text is escaped unless it is :class:`Markup`."""
 
 import base64
 import html
@@ -13,11 +13,16 @@ VOID = ('meta', 'img', 'line', 'path', 'circle')
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """A string of HTML, which is not escaped again."""
 
 
 def markup(content: Any) -> Markup:
-    """Content as HTML; text is escaped, None is nothing, several things follow one another."""
+    """Convert content to HTML.
+
+    Args:
+        content (Any): Markup, which is returned unchanged; None, which becomes an empty string; an
+            iterable, whose items are concatenated; or any other object, whose text is escaped.
+    """
     if isinstance(content, Markup):
         return content
     if content is None:
@@ -28,13 +33,13 @@ def markup(content: Any) -> Markup:
 
 
 def tag(name: str, /, *content: Any, **attributes: Any) -> Markup:
-    """An element.
+    """Make an element.
 
     Args:
-        name (str): Such as 'td'.
-        *content (Any): See :func:`markup`.
-        **attributes (Any): Their names may end in an underscore, and other underscores stand for
-            hyphens. One that is None is left out.
+        name (str): Name of the element, such as 'td'.
+        *content (Any): Its content, see :func:`markup`.
+        **attributes (Any): Its attributes. Underscores at the end of names are removed, other
+            underscores become hyphens. Attributes that are None are omitted.
 
     Returns:
         Markup: The element.
@@ -52,12 +57,12 @@ def tag(name: str, /, *content: Any, **attributes: Any) -> Markup:
 def table(
     heads: Sequence[Sequence[Any]], rows: Sequence[Sequence[Any]], **attributes: Any
 ) -> Markup:
-    """A table that scrolls if it is wider than the page.
+    """Make a table that scrolls if it is wider than the page.
 
     Args:
-        heads (Sequence[Sequence[Any]]): Rows of the head; cells that are no ``th`` become one.
-        rows (Sequence[Sequence[Any]]): Their first cells are heads of the rows.
-        **attributes: Of the table.
+        heads (Sequence[Sequence[Any]]): Header rows. Cells that are not elements yet become ``th``.
+        rows (Sequence[Sequence[Any]]): Body rows, whose first cells are their headers.
+        **attributes: Attributes of the table.
 
     Returns:
         Markup: The table.
@@ -77,12 +82,12 @@ def table(
 
 
 def section(title: str, *content: Any, **attributes: Any) -> Markup:
-    """A part of the page under its heading."""
+    """A section of the page with a heading."""
     return tag('section', tag('h2', title), *content, **attributes)
 
 
 def details(summary: Any, *content: Any, open_: bool = False) -> Markup:
-    """Content that is folded away."""
+    """Content that can be expanded; ``open_`` expands it at first."""
     attributes = dict(open='') if open_ else {}
     return tag('details', tag('summary', summary), *content, **attributes)
 
@@ -93,7 +98,7 @@ def paragraph(*content: Any) -> Markup:
 
 
 def inline_image(image: Image.Image, text: str, **attributes: Any) -> Markup:
-    """An image in the page itself: JPEG of colours, PNG of class indices."""
+    """Embed an image in the page, as JPEG or, for class indices (mode 'P'), as PNG."""
     is_indices = image.mode == 'P'
     buffer = io.BytesIO()
     image.save(buffer, **(dict(format='PNG') if is_indices else dict(format='JPEG', quality=80)))

@@ -1,4 +1,4 @@
-"""What the runs are: their best figures, settings, differences, versions and hardware."""
+"""Overview of the runs: best figures, settings, differences, versions and hardware."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from .groups import Group, published_settings
 from .markup import Markup, details, paragraph, section, table, tag
 from .run import Run
 
-# settings that tell runs apart by where they lie or how they were started
+# settings that differ only because of where a run is stored or how it was started
 PLACES = (
     *('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher'),
     *('stage_before', 'warmup'),
@@ -31,7 +31,7 @@ def group_name(group: Group) -> Markup:
 
 
 def best_figures(groups: Sequence[Group]) -> Markup:
-    """The mIoU at the best validation, beside the authors' where it is a setting of theirs."""
+    """The section with the mIoU at the best validation, and the authors' for the same settings."""
     domains = domains_of(groups)
     rows = []
     for group in groups:
@@ -58,8 +58,7 @@ def best_figures(groups: Sequence[Group]) -> Markup:
         table([heads], rows, class_='figures'),
         paragraph(
             'mIoU (%), at the iteration with the highest mean over the domains.',
-            ' Runs that differ in nothing but the seed are one row: mean ± sample standard '
-            'deviation.'
+            ' Runs that differ only in the seed share a row: mean ± sample standard deviation.'
             if has_seeds
             else None,
         ),
@@ -68,7 +67,7 @@ def best_figures(groups: Sequence[Group]) -> Markup:
 
 
 def settings(groups: Sequence[Group]) -> Markup:
-    """The settings that one asks for first, then all that differ, then the whole configs."""
+    """The section with the main settings, then all settings that differ, then whole configs."""
     readers: dict[str, Callable[[Run], Any]] = {
         'model': lambda run: run.config.model.type,
         'backbone': lambda run: describe(run.config.model.backbone),
@@ -79,15 +78,15 @@ def settings(groups: Sequence[Group]) -> Markup:
         ),
         'images (width, height)': lambda run: size(run, working_size),
         'crops (width, height)': lambda run: size(run, crop_size),
-        'images of a domain in a step': lambda run: run.settings['train_dataloader']['batch_size'],
+        'images per domain and step': lambda run: run.settings['train_dataloader']['batch_size'],
         'processes': lambda run: run.environment.get('processes', 'unknown'),
         'iterations': lambda run: run.config.train_cfg.max_iters,
         'learning rate': learning_rate,
         'precision': precision,
         'seed': lambda run: run.seed,
         'starts from': lambda run: run.config.get('load_from') or 'the initial weights',
-        'seconds a step (median)': lambda run: median(run, 'time'),
-        'memory of the GPU (MiB)': lambda run: median(run, 'memory'),
+        'seconds per step (median)': lambda run: median(run, 'time'),
+        'GPU memory (MiB)': lambda run: median(run, 'memory'),
     }
     rows = [
         [title, *(group.each(read) for group in groups)]
@@ -108,13 +107,13 @@ def settings(groups: Sequence[Group]) -> Markup:
 
 
 def describe(backbone: dict) -> str:
-    """A backbone's type and settings, without where its weights come from."""
+    """The type and the settings of a backbone, without the source of its weights."""
     pairs = [f'{key}={backbone[key]}' for key in backbone if key not in ('type', 'init_cfg')]
     return f'{backbone["type"]}({", ".join(pairs)})'
 
 
 def size(run: Run, read: Callable[[Config], tuple[int, int]]) -> str:
-    """A size that a run's config has, (width, height)."""
+    """The size (width, height) that ``read`` finds in the config of a run, as text."""
     try:
         return '×'.join(map(str, read(run.config)))
     except InputError:
@@ -122,7 +121,7 @@ def size(run: Run, read: Callable[[Config], tuple[int, int]]) -> str:
 
 
 def optimizers(run: Run) -> dict[str, dict]:
-    """The configs of a run's optimiser wrappers, by name; '' is the only one."""
+    """The configs of a run's optimiser wrappers by name; a single one has the name ''."""
     wrapper = run.config.optim_wrapper
     if 'optimizer' in wrapper:
         return {'': wrapper}
@@ -134,25 +133,25 @@ def optimizers(run: Run) -> dict[str, dict]:
 
 
 def learning_rate(run: Run) -> str:
-    """The rates that the optimisers begin with."""
+    """The initial learning rates of the optimisers."""
     return ', '.join(
         f'{each["optimizer"]["lr"]:g} {name}'.strip() for name, each in optimizers(run).items()
     )
 
 
 def precision(run: Run) -> str:
-    """In what the network is computed."""
-    kinds = {
+    """The precisions that the network is computed in."""
+    precisions = {
         each.get('precision', 'fp16' if each.get('type') == 'AmpOptimWrapper' else 'fp32')
         for each in optimizers(run).values()
     }
     is_rounded = run.environment.get('device') == 'cuda'
     names = {'tf32': 'tf32' if is_rounded else 'tf32, which is fp32 without a GPU'}
-    return ', '.join(sorted(names.get(kind, kind) for kind in kinds))
+    return ', '.join(sorted(names.get(each, each) for each in precisions))
 
 
 def median(run: Run, name: str) -> str | None:
-    """The median of what was logged under a name."""
+    """The median of the values that were logged under a name."""
     values = list(run.scalars.get(name, {}).values())
     if not values:
         return None
@@ -161,7 +160,7 @@ def median(run: Run, name: str) -> str | None:
 
 
 def differences(runs: Sequence[Run]) -> Markup | None:
-    """The settings and data in which runs differ."""
+    """A table of the settings and data that differ between runs; None for a single run."""
     flat = [
         {
             **flatten({k: v for k, v in run.config.items() if k not in PLACES}),
@@ -185,7 +184,7 @@ def differences(runs: Sequence[Run]) -> Markup | None:
 
 
 def flatten(value: Any, key: str = '') -> dict[str, str]:
-    """Settings by dotted key, in terms of JSON."""
+    """Flatten nested settings to dotted keys, with their values as JSON."""
     if isinstance(value, dict) and value:
         pairs = ((f'{key}.{name}'.lstrip('.'), each) for name, each in value.items())
         return {k: v for name, each in pairs for k, v in flatten(each, name).items()}
@@ -193,7 +192,7 @@ def flatten(value: Any, key: str = '') -> dict[str, str]:
 
 
 def environments(groups: Sequence[Group]) -> Markup:
-    """Versions and hardware."""
+    """The section with versions and hardware."""
     runs = [run for group in groups for run in group.runs]
     keys = dict.fromkeys(key for run in runs for key in run.environment)
     rows = []
@@ -205,6 +204,6 @@ def environments(groups: Sequence[Group]) -> Markup:
     return section(
         'Versions and hardware',
         table([['', *map(group_name, groups)]], rows) if rows else None,
-        paragraph(f'Not kept by: {", ".join(without)}.') if without else None,
+        paragraph(f'Not recorded by: {", ".join(without)}.') if without else None,
         id='versions',
     )

@@ -1,4 +1,4 @@
-"""The page: one file of HTML without scripts that needs nothing else."""
+"""Write the report page, a self-contained HTML file without scripts."""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -16,7 +16,7 @@ from .pictures import pictures
 from .pseudo_label_quality import pseudo_label_quality
 from .run import read_runs
 
-# whatever a name may hold, the page runs nothing and asks the network for nothing
+# whatever names of runs or images contain, the page runs no scripts and loads no other files
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 LINKS = {
     'best': 'Best',
@@ -35,12 +35,12 @@ def write_report(folders: Sequence[str | Path], path: str | Path, num_images: in
     """Write the report page of runs.
 
     Args:
-        folders (Sequence[str | Path]): Their work dirs.
-        path (str | Path): The page; its folder is made if need be.
-        num_images (int): How many of the best and of the worst images of each domain it shows.
+        folders (Sequence[str | Path]): The work dirs of the runs.
+        path (str | Path): The file to write; its folder is created if necessary.
+        num_images (int): Number of best and of worst images to show for each domain.
 
     Raises:
-        InputError: If a folder is none of a run or has no figures yet.
+        InputError: If a folder is not the work dir of a run, or if its run has logged nothing yet.
     """
     register_all_modules()
     groups = group_runs(read_runs(list(folders)))
@@ -60,7 +60,7 @@ def write_report(folders: Sequence[str | Path], path: str | Path, num_images: in
 
 
 def page(title: str, sections: Sequence[Markup]) -> str:
-    """The whole document."""
+    """The whole HTML document."""
     style = files(__package__).joinpath('page.css').read_text()
     head = tag(
         'head',

@@ -1,4 +1,4 @@
-"""The best and the worst images of each domain: image, truth and what the runs predict."""
+"""The best and the worst images of each domain, with their labels and the runs' predictions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from .groups import Group, leader
 from .markup import Markup, inline_image, paragraph, section, tag
 from .run import Run
 
-# the widest picture, in pixels
+# largest width of an image on the page, in pixels
 WIDEST = 480
 
 
@@ -35,12 +35,13 @@ class Scene(NamedTuple):
 
 
 class Album(NamedTuple):
-    """What a group shows.
+    """The predictions of a group.
 
     Attributes:
-        group (Group): The group, whose first run predicts.
-        record (dict[str, Any]): Of that run's best validation, see :func:`write_validation`.
-        scenes (dict[tuple[str, str], Scene]): By domain and name.
+        group (Group): The group; its first run made the predictions.
+        record (dict[str, Any]): Record of the best validation of that run, see
+            :func:`write_validation`.
+        scenes (dict[tuple[str, str], Scene]): Scenes by domain and image name.
     """
 
     group: Group
@@ -49,14 +50,16 @@ class Album(NamedTuple):
 
 
 def choose(record: dict[str, Any], count: int) -> dict[str, dict[str, str]]:
-    """Each domain's best and worst images at the best validation, from the best to the worst.
+    """Choose the best and the worst images of each domain.
 
     Args:
-        record (dict[str, Any]): Of that validation, see :func:`write_validation`.
-        count (int): Of either kind; fewer where there are not as many.
+        record (dict[str, Any]): Record of the best validation, see :func:`write_validation`.
+        count (int): Number of best and of worst images per domain. There are fewer if the domain
+            has fewer images, as no image is chosen twice.
 
     Returns:
-        dict[str, dict[str, str]]: By domain and name, 'best' or 'worst'.
+        dict[str, dict[str, str]]: 'best' or 'worst' by domain and image name, from the best image
+        to the worst.
     """
     chosen = {}
     for domain, scores in record['images'].items():
@@ -68,21 +71,21 @@ def choose(record: dict[str, Any], count: int) -> dict[str, dict[str, str]]:
 
 @torch.no_grad()
 def predict(run: Run, chosen: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], Scene]:
-    """Predict some validation images with the best checkpoint.
+    """Predict some validation images with the best checkpoint of a run.
 
     Args:
         run (Run): The run.
-        chosen (Mapping[str, Iterable[str]]): Names of images by domain; those that the run is not
-            validated on are left out.
+        chosen (Mapping[str, Iterable[str]]): Names of images by domain. Images that the run is not
+            validated on are skipped.
 
     Returns:
-        dict[tuple[str, str], Scene]: By domain and name.
+        dict[tuple[str, str], Scene]: Scenes by domain and image name.
 
     Raises:
-        InputError: If the checkpoint or the data are not where they were, or are damaged.
+        InputError: If the checkpoint or the data have been moved or are damaged.
     """
     if run.best_checkpoint is None:
-        raise InputError(f'{run.name} has no checkpoint of its best validation any more.')
+        raise InputError(f'{run.name} no longer has the checkpoint of its best validation.')
     use_safe_loading()
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     segmentor = MODELS.build(run.config.model)
@@ -105,22 +108,24 @@ def predict(run: Run, chosen: Mapping[str, Iterable[str]]) -> dict[tuple[str, st
 
 
 def pictures(groups: Sequence[Group], count: int) -> Markup:
-    """Image, truth and the groups' predictions, for images chosen by the best group.
+    """The section with images, labels and predictions, for the best and worst images.
+
+    The best and worst images are those of the best group.
 
     Args:
-        groups (Sequence[Group]): Their first runs predict.
-        count (int): Of the best and of the worst images, of each domain; 0 leaves them out.
+        groups (Sequence[Group]): The groups; their first runs predict.
+        count (int): Number of best and of worst images per domain; 0 for no images.
 
     Returns:
-        Markup: The section; what could not be predicted is told in it.
+        Markup: The section. It says which runs could not predict, and why.
     """
     best = leader(groups)
     record = None if best is None else best.first.best_record
     parts, reasons = [], []
     if count == 0:
-        reasons.append('No images were asked for.')
+        reasons.append('No images were requested.')
     elif best is None or record is None:
-        reasons.append('These runs kept no figures of single images.')
+        reasons.append('These runs stored no figures of single images.')
     else:
         chosen = choose(record, count)
         albums = []
@@ -129,7 +134,7 @@ def pictures(groups: Sequence[Group], count: int) -> Markup:
                 try:
                     albums.append(Album(group, kept, predict(group.first, chosen)))
                 except InputError as error:
-                    reasons.append(f'No pictures of {group.first.name}: {error}')
+                    reasons.append(f'No images of {group.first.name}: {error}')
         for domain, names in chosen.items():
             drawn = [row(domain, name, kind, best, albums) for name, kind in names.items()]
             if any(drawn):
@@ -137,8 +142,8 @@ def pictures(groups: Sequence[Group], count: int) -> Markup:
         if parts:
             reasons.append(
                 f'The {count} best and the {count} worst images of each domain by their own mIoU '
-                f'(%), the mean over the classes in label or prediction, at the best validation of '
-                f'{best.first.name}. Hatched: not labelled.'
+                f'(%), the mean over the classes in its label or prediction, at the best '
+                f'validation of {best.first.name}. Hatched: not labelled.'
             )
     return section(
         'Best and worst images',
@@ -155,7 +160,15 @@ def row(
     best: Group,
     albums: Sequence[Album],
 ) -> Markup | None:
-    """One image as a row of pictures; None if no group predicted it."""
+    """A row with an image, its label and its predictions; None if no group predicted it.
+
+    Args:
+        domain (str): The domain.
+        name (str): Name of the image.
+        kind (str): 'best' or 'worst'.
+        best (Group): The best group, whose image and label are shown if it predicted them.
+        albums (Sequence[Album]): The predictions of the groups.
+    """
     found = [album for album in albums if (domain, name) in album.scenes]
     if not found:
         return None
@@ -183,14 +196,17 @@ def row(
 
 
 def thumbnail_size(image: np.ndarray) -> tuple[int, int]:
-    """(width, height) of an (H, W, 3) image on the page."""
+    """The size (width, height) in pixels of an image (H, W, 3) on the page."""
     height, width = image.shape[:2]
     share = min(1, WIDEST / width)
     return round(width * share), round(height * share)
 
 
 def coloured(indices: np.ndarray, palette: Sequence, size: tuple[int, int]) -> Image.Image:
-    """Class indices (h, w) in the colours of their classes; ignored pixels are transparent."""
+    """Class indices (h, w) as an image in the colours of the classes.
+
+    Ignored pixels are transparent.
+    """
     image = Image.fromarray(indices)
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette

@@ -1,4 +1,4 @@
-"""How right the pseudo-labels are, where the targets' training images have labels."""
+"""Accuracy of the pseudo-labels, measured on target training images that have labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,19 +21,19 @@ from .overview import group_name
 from .run import Run
 
 TITLES = dict(
-    hard_accuracy='right, of all (%)',
-    kept_accuracy='right, of the kept (%)',
-    kept_share='kept (%)',
-    hard_miou='mIoU of all (%)',
-    kept_miou='mIoU of the kept (%)',
+    hard_accuracy='accuracy, all pixels (%)',
+    kept_accuracy='accuracy, kept pixels (%)',
+    kept_share='kept pixels (%)',
+    hard_miou='mIoU, all pixels (%)',
+    kept_miou='mIoU, kept pixels (%)',
 )
 
 
 def labelled_targets(run: Run) -> list[DomainDataset]:
-    """The targets' training images with their labels, which the training itself never opens.
+    """The target training images of a run with their labels, which training never opens.
 
     Raises:
-        InputError: If the data are not where they were.
+        InputError: If the data have been moved.
     """
     domains = []
     for target in run.config.train_dataloader.dataset.targets:
@@ -44,18 +44,18 @@ def labelled_targets(run: Run) -> list[DomainDataset]:
 
 
 def quality(run: Run) -> dict[str, dict[int, dict[str, float]]]:
-    """Figures of the pseudo-labels that a run kept.
+    """Measure the pseudo-labels that a run stored.
 
     Args:
         run (Run): The run.
 
     Returns:
-        dict[str, dict[int, dict[str, float]]]: By domain and iteration, those of :data:`TITLES`
-        and the number of ``images``; images without a label file do not count, nor do domains
-        without any.
+        dict[str, dict[int, dict[str, float]]]: By domain and iteration, the figures in
+        :data:`TITLES`, and the number of ``images``. Images without a label file and domains
+        without label files are skipped.
 
     Raises:
-        InputError: If the data are not where they were, or a file is damaged.
+        InputError: If the data have been moved, or if a file is damaged.
     """
     figures: dict[str, dict[int, dict[str, float]]] = {}
     generations = run.generations
@@ -79,14 +79,14 @@ def quality(run: Run) -> dict[str, dict[int, dict[str, float]]]:
 
 
 def measure(domain: DomainDataset, pairs: Sequence[tuple[Path, str]]) -> dict[str, float]:
-    """Compare pseudo-labels with the labels at the points of their grid.
+    """Compare pseudo-labels with labels at the points of the pseudo-labels' grid.
 
     Args:
-        domain (DomainDataset): Maps the labels.
-        pairs (Sequence[tuple[Path, str]]): Files of pseudo-labels and labels.
+        domain (DomainDataset): The domain, which maps raw labels to classes.
+        pairs (Sequence[tuple[Path, str]]): Pairs of a pseudo-label file and a label file.
 
     Returns:
-        dict[str, float]: See :func:`quality`.
+        dict[str, float]: The figures in :data:`TITLES`, in percent, and the number of ``images``.
     """
     num_classes = len(domain.metainfo['classes'])
     counts = np.zeros((2, num_classes, num_classes), int)
@@ -110,9 +110,16 @@ def measure(domain: DomainDataset, pairs: Sequence[tuple[Path, str]]) -> dict[st
 
 
 def at_grid_points(label: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A label's pixels at the points of a grid that spans it from corner to corner.
+    """Sample a label at the points of a grid that spans it from corner to corner.
 
-    That is where logits lie that are enlarged with ``align_corners``.
+    Logits that are resized with ``align_corners`` lie at these points.
+
+    Args:
+        label (np.ndarray): (H, W).
+        shape (tuple[int, int]): (h, w) of the grid.
+
+    Returns:
+        np.ndarray: (h, w).
     """
     rows, columns = (
         np.linspace(0, n - 1, k).round().astype(int) for n, k in zip(label.shape, shape)
@@ -121,14 +128,14 @@ def at_grid_points(label: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def pseudo_label_quality(groups: Sequence[Group]) -> Markup:
-    """Charts and a table of the figures by generation."""
+    """The section with charts and a table of the figures by iteration."""
     reasons, found = [], {}
     for group in groups:
         for run in group.runs:
             try:
                 found[run.name] = quality(run)
             except InputError as error:
-                reasons.append(f'None of {run.name}: {error}')
+                reasons.append(f'No pseudo-labels of {run.name}: {error}')
     shown = [group for group in groups if any(found.get(run.name) for run in group.runs)]
     domains = dict.fromkeys(
         d for group in shown for run in group.runs for d in found.get(run.name, {})
@@ -155,21 +162,22 @@ def pseudo_label_quality(groups: Sequence[Group]) -> Markup:
     body: Markup | list[Markup]
     if charts:
         body = [
-            legend(shown, 'all pixels; full lines: the kept'),
+            legend(shown, 'all pixels; solid lines: kept pixels'),
             tag('div', charts, class_='charts'),
             table(
                 [['domain', 'run', 'iteration', 'images', *TITLES.values()]], rows, class_='figures'
             ),
             paragraph(
-                'For this page, label files of targets’ training images were opened: the training '
-                'itself never opens them. Pseudo-labels are those of the domains’ own heads, of '
-                'whole images, at the points of their grid; kept are the pixels below the entropy '
-                'thresholds of each image, where the training takes those of a batch of crops.'
+                'This page compares the pseudo-labels with labels of the targets’ training images, '
+                'which training never opens. Pseudo-labels come from the heads of the domains and '
+                'are compared on whole images, at the resolution at which they were stored. Kept '
+                'pixels lie below the entropy thresholds of their image; training computes the '
+                'thresholds over a batch of crops instead.'
             ),
         ]
     else:
         body = paragraph(
-            'None of these runs kept pseudo-labels of target images that have label files.'
+            'None of these runs stored pseudo-labels of target images that have label files.'
         )
     return section(
         'Pseudo-labels',

@@ -1,4 +1,4 @@
-"""A run as it lies in its work dir, also while it trains."""
+"""Read a run from its work dir; this also works while the run is training."""
 
 import json
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from ..methods.base import PublishedFigures, segmentor_class
 
 @dataclass
 class Run:
-    """What a run has left.
+    """The contents of the work dir of a run.
 
     Attributes:
-        folder (Path): Its work dir.
-        name (str): Short and unlike the names of the runs beside it.
-        config (Config): Its config.
-        config_text (str): The file of it.
-        settings (dict): What decides its outcome, of ``started.json``.
-        is_complete (bool): Whether it was trained to the end.
-        scalars (dict[str, dict[int, float]]): By name and iteration, what was logged in training.
-        validations (dict[int, dict[str, float]]): By iteration, mIoU in percent by domain and
-            'mean'.
-        records (dict[int, dict]): By iteration, what :func:`write_validation` kept.
-        environment (dict[str, str]): Versions and hardware; empty if they were not kept.
+        folder (Path): The work dir.
+        name (str): A short name that is unique among the runs on the page.
+        config (Config): The config.
+        config_text (str): Contents of the config file.
+        settings (dict): The settings that affect the result of the run, from ``started.json``.
+        is_complete (bool): Whether the run was trained to the end.
+        scalars (dict[str, dict[int, float]]): Values logged in training, by name and iteration.
+        validations (dict[int, dict[str, float]]): mIoU in percent, by iteration and domain, and
+            their 'mean'.
+        records (dict[int, dict]): Records written by :func:`write_validation`, by iteration.
+        environment (dict[str, str]): Versions and hardware; empty if they were not recorded.
     """
 
     folder: Path
@@ -46,29 +46,29 @@ class Run:
 
     @property
     def seed(self) -> int | None:
-        """The seed; None if the run drew one."""
+        """The seed; None if the run used a random seed."""
         return self.config.get('randomness', {}).get('seed')
 
     @property
     def iterations(self) -> int:
-        """How far it has come, as far as was logged."""
+        """The last iteration that was logged."""
         steps = [step for values in self.scalars.values() for step in values]
         return max([*steps, *self.validations], default=0)
 
     @property
     def best(self) -> int | None:
-        """The iteration of the best validation, the first if there are several."""
+        """The iteration of the best validation, the earliest if several are equal."""
         steps = sorted(self.validations)
         return max(steps, key=lambda step: self.validations[step]['mean'], default=None)
 
     @property
     def best_record(self) -> dict | None:
-        """What was kept of the best validation, if it was."""
+        """The record of the best validation, if it was stored."""
         return None if self.best is None else self.records.get(self.best)
 
     @property
     def best_checkpoint(self) -> Path | None:
-        """The checkpoint of the best validation, if it is still there."""
+        """The checkpoint of the best validation, if it still exists."""
         found = [
             *self.folder.glob(f'best_*iter_{self.best}.pth'),
             *self.folder.glob(f'iter_{self.best}.pth'),
@@ -77,31 +77,36 @@ class Run:
 
     @cached_property
     def published(self) -> PublishedFigures | None:
-        """The figures that the method's authors published of the setting that it trains."""
+        """The figures that the authors of the method published for the setting of the run."""
         return segmentor_class(self.config).published_figures(self.config)
 
     @property
     def generations(self) -> dict[int, Path]:
-        """By iteration, the folders with what was kept of the pseudo-labels."""
+        """The folders with stored samples of the pseudo-labels, by iteration."""
         return {iteration_of(path): path for path in by_log(self.folder, f'{PSEUDO_LABELS}/iter_*')}
 
 
 def read_run(folder: str | Path, name: str) -> Run:
     """Read a run.
 
+    Args:
+        folder (str | Path): The work dir of the run.
+        name (str): The name of the run on the page.
+
     Raises:
-        MissingFileError: If the folder is none of a run, or nothing has been logged yet.
-        InputError: If what it left is damaged.
+        MissingFileError: If the folder is not the work dir of a run, or if nothing has been logged
+            yet.
+        InputError: If a file of the run is damaged.
     """
     folder = Path(folder)
     path = config_file(folder)
     started = folder / STARTED
     if not started.is_file():
-        raise MissingFileError(f'{folder} holds no {STARTED}: give a work dir of tools/train.py.')
+        raise MissingFileError(f'{folder} has no {STARTED}: pass a work dir of tools/train.py.')
     lines = read_lines(folder)
     if not lines:
         raise MissingFileError(
-            f'{folder} has no figures yet (*/vis_data/scalars.json): wait until some are logged.'
+            f'{folder} has no figures yet (*/vis_data/scalars.json): wait until the run logs some.'
         )
     records = {
         iteration_of(each): read_json(each) for each in by_log(folder, f'{VALIDATIONS}/iter_*.json')
@@ -122,41 +127,41 @@ def read_run(folder: str | Path, name: str) -> Run:
 
 
 def read_config(path: Path) -> Config:
-    """The config of a training.
+    """Read the config of a training run.
 
     Raises:
-        InputError: If it is none.
+        InputError: If the file cannot be read, or is not the config of a training run.
     """
     try:
         config = Config.fromfile(path)
     except Exception as error:
-        # whatever the Python of a config may raise
+        # a config is Python code, which may raise any exception
         raise InputError(
             f'The config {path} cannot be read ({type(error).__name__}: {error}): restore or '
             'remove it.'
         ) from error
     if 'model' not in config or 'train_dataloader' not in config:
-        raise InputError(f'{path} is no config of a training: move it out of the work dir.')
+        raise InputError(f'{path} is not a training config: move it out of the work dir.')
     return config
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """What decides the outcome of a run, of its ``started.json``.
+    """Read the settings that affect the result of a run from its ``started.json``.
 
     Raises:
-        InputError: If it is damaged.
+        InputError: If the file is damaged.
     """
     started = read_json(path)
     if not isinstance(started, dict) or 'settings' not in started:
-        raise InputError(f'{path} is damaged (it has no settings): leave this run out.')
+        raise InputError(f'{path} is damaged (it has no settings): omit this run.')
     return started['settings']
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a run wrote of itself.
+    """Read a JSON file that a run wrote.
 
     Raises:
-        InputError: If it is damaged.
+        InputError: If the file is damaged.
     """
     try:
         return json.loads(path.read_text())
@@ -165,39 +170,40 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def config_file(folder: Path) -> Path:
-    """The config that a run keeps in its work dir.
+    """Find the config file in the work dir of a run.
 
     Raises:
-        MissingFileError: If there is none.
+        MissingFileError: If there is no config file.
     """
     if not folder.is_dir():
-        raise MissingFileError(f'{folder} does not exist: give the work dir of a run.')
+        raise MissingFileError(f'{folder} does not exist: pass the work dir of a run.')
     configs = sorted(folder.glob('*.py'))
     if not configs:
-        raise MissingFileError(f'{folder} holds no config: give the work dir of a run.')
+        raise MissingFileError(f'{folder} has no config: pass the work dir of a run.')
     return max(configs, key=lambda path: path.stat().st_mtime)
 
 
 def by_log(folder: Path, pattern: str) -> list[Path]:
-    """Files in the folders of a run's logs, those of the latest start last."""
+    """Files that match a pattern in the log folders of a run, the latest log folder last."""
     return sorted(folder.glob(f'[0-9]*/{pattern}'))
 
 
 def iteration_of(path: Path) -> int:
-    """The number in ``iter_<k>`` or ``iter_<k>.json``."""
+    """The iteration in the name ``iter_<k>`` or ``iter_<k>.json``."""
     return int(path.stem.removeprefix('iter_'))
 
 
 def read_lines(folder: Path) -> list[dict[str, Any]]:
-    """All that a run has logged, MMEngine's ``<time>/vis_data/scalars.json``, in that order.
+    """Read the logged scalars of a run, MMEngine's ``<time>/vis_data/scalars.json``, in order.
+
+    An incomplete line is skipped, because a run that was killed may leave one.
 
     Raises:
-        InputError: If a whole line is damaged.
+        InputError: If a complete line is damaged.
     """
     lines = []
     for path in by_log(folder, 'vis_data/scalars.json'):
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            # a run that was killed may leave half a line
             if line.endswith('}'):
                 try:
                     lines.append(json.loads(line))
@@ -209,10 +215,12 @@ def read_lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def validations_of(lines: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-    """The validations among lines; of an iteration that was validated again, the later one.
+    """Select the validations from logged lines.
+
+    If an iteration was validated again, the later validation counts.
 
     Returns:
-        dict[int, dict[str, float]]: By iteration, mIoU in percent by domain and 'mean'.
+        dict[int, dict[str, float]]: mIoU in percent, by iteration and domain, and their 'mean'.
     """
     prefix = 'mIoU/'
     return {
@@ -226,7 +234,10 @@ def validations_of(lines: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
 
 
 def training_scalars(lines: list[dict[str, Any]]) -> dict[str, dict[int, float]]:
-    """What was logged in training, by name and iteration, of an iteration the later."""
+    """Select the values that were logged in training, by name and iteration.
+
+    If an iteration was logged again, the later value counts.
+    """
     scalars: dict[str, dict[int, float]] = {}
     for line in lines:
         if 'mIoU' not in line:
@@ -237,17 +248,18 @@ def training_scalars(lines: list[dict[str, Any]]) -> dict[str, dict[int, float]]
 
 
 def read_runs(folders: list[str | Path]) -> list[Run]:
-    """Read runs; each is named by as much of its path as tells it from the others.
+    """Read runs and name each by the shortest end of its path that is unique.
 
     Raises:
         MissingFileError: See :func:`read_run`.
+        InputError: See :func:`read_run`.
     """
     paths = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     return [read_run(path, name) for path, name in zip(paths, short_names(paths))]
 
 
 def short_names(paths: list[Path]) -> list[str]:
-    """Of each path the last parts, as few as no other ends with."""
+    """The shortest end of each path that no other path has."""
     names = []
     for path in paths:
         length = 1

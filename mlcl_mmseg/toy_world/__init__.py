@@ -1,4 +1,4 @@
-"""A procedural world of street scenes in four looks, for demos and tests without any download."""
+"""Procedurally drawn street scenes in four looks, for demos and tests without any download."""
 
 from .layouts import MARKER, write_toy_world
 

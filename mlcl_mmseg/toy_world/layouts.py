@@ -1,4 +1,4 @@
-"""The toy world on disk: the four data sets' folders, file names, formats and raw label ids."""
+"""Write the toy world in the folders, file names, formats and raw label ids of four data sets."""
 
 import json
 import shutil
@@ -18,21 +18,23 @@ from .looks import LOOKS
 from .paint import PARTS, draw_scene
 
 MARKER = 'toy_world.json'
-# of the world that a seed gives
+# increase it whenever a seed leads to a different world
 VERSION = 1
 SMALLEST = 32
 
 
 class Layout(NamedTuple):
-    """How a data set keeps its files.
+    """How a data set stores its files.
 
     Attributes:
-        folder (str): Its folder below the data root.
+        folder (str): Its folder in the data root.
         raw_labels (RawLabels): Its table of raw label ids.
-        image (str): Path of an image, with ``{split}`` and ``{number}``.
-        label (str): Path of a label image, likewise.
-        splits (tuple[str, ...]): Names of the training and, if there is one, validation part.
-        other_names (dict[str, str]): Raw label names of the parts that Cityscapes calls otherwise.
+        image (str): Path of an image, with the fields ``{split}`` and ``{number}``.
+        label (str): Path of a label image, with the same fields.
+        splits (tuple[str, ...]): Names of the training split and, if there is one, of the
+            validation split.
+        other_names (dict[str, str]): Raw label names of the parts whose name in this data set
+            differs from that in :data:`PARTS`.
         palette (bool): Whether label images have a palette.
     """
 
@@ -90,7 +92,16 @@ LAYOUTS = {
 
 
 class Frame(NamedTuple):
-    """One image to be drawn; all that is random in it derives from ``seed`` and its place."""
+    """An image to draw; it is a function of ``seed``, ``domain``, ``split``, ``number``, ``size``.
+
+    Attributes:
+        root (Path): The data root.
+        domain (str): A key of :data:`LAYOUTS`.
+        split (int): Index of the split in the layout's ``splits``.
+        number (int): Number of the image in its split.
+        size (tuple[int, int]): (width, height) in pixels.
+        seed (int): Seed of the toy world.
+    """
 
     root: Path
     domain: str
@@ -101,13 +112,13 @@ class Frame(NamedTuple):
 
 
 def raw_ids(layout: Layout) -> np.ndarray:
-    """(len(PARTS),) uint8: the raw label id of each part."""
+    """The raw label id of each part, (len(PARTS),) uint8."""
     ids = {name: raw_id for raw_id, (name, *_) in layout.raw_labels.items()}
     return np.array([ids[layout.other_names.get(part, part)] for part in PARTS], np.uint8)
 
 
 def palette(layout: Layout) -> np.ndarray:
-    """(256, 3) uint8: the colour of each raw id, that of its class in 19 classes."""
+    """The RGB colour of each raw id, (256, 3) uint8, taken from its class in the 19 classes."""
     colours = np.zeros((256, 3), np.uint8)
     for raw_id, index in raw_label_map(layout.raw_labels, 19).items():
         if index != IGNORE_INDEX:
@@ -116,7 +127,7 @@ def palette(layout: Layout) -> np.ndarray:
 
 
 def write_frame(frame: Frame) -> None:
-    """Draw one image and write it and its label."""
+    """Draw an image, and write it and its label image."""
     layout = LAYOUTS[frame.domain]
     key = [frame.seed, list(LAYOUTS).index(frame.domain), frame.split, frame.number]
     image, part = draw_scene(np.random.default_rng(key), LOOKS[frame.domain], *frame.size)
@@ -134,7 +145,7 @@ def write_frame(frame: Frame) -> None:
 def frames(
     root: Path, num_images: int, num_validation_images: int, size: tuple[int, int], seed: int
 ) -> Iterator[Frame]:
-    """Every frame of a toy world."""
+    """All frames of a toy world."""
     for domain, layout in LAYOUTS.items():
         counts = (num_images, num_validation_images)
         for split, count in zip(range(len(layout.splits)), counts):
@@ -151,35 +162,35 @@ def write_toy_world(
     num_workers: int | None = None,
     replace: bool = False,
 ) -> bool:
-    """Write a toy world; one that is there already, with the same settings, is left alone.
+    """Write a toy world, unless ``root`` contains one with the same settings already.
 
-    ``root`` holds GTA5, Cityscapes, Mapillary and IDD_Segmentation, as the configs expect them
-    under ``MLCL_DATA_ROOT``. It appears when it is complete.
+    ``root`` will contain GTA5, Cityscapes, Mapillary and IDD_Segmentation, as the configs expect
+    them in ``MLCL_DATA_ROOT``. It gets its final name only when it is complete.
 
     Args:
-        root (str | Path): A folder that does not exist yet.
-        num_images (int): Training images of each domain.
-        size (tuple[int, int]): (width, height) in pixels.
-        seed (int): Everything random derives from it.
-        num_validation_images (int, optional): Of each target; a quarter of ``num_images`` by
-            default.
-        num_workers (int, optional): Processes; one a CPU core by default.
-        replace (bool): Whether another toy world in ``root`` may be removed.
+        root (str | Path): A folder that is empty or does not exist yet.
+        num_images (int): Number of training images of each domain.
+        size (tuple[int, int]): (width, height) of the images in pixels.
+        seed (int): Seed of all random numbers.
+        num_validation_images (int, optional): Number of validation images of each target; by
+            default a quarter of ``num_images``.
+        num_workers (int, optional): Number of processes; by default one per CPU core.
+        replace (bool): Whether a toy world with other settings in ``root`` may be removed.
 
     Returns:
-        bool: Whether it was written now.
+        bool: Whether the toy world was written by this call.
 
     Raises:
-        InputError: If ``root`` holds something else, or a number is too small.
+        InputError: If ``root`` contains anything else, or if a number is too small.
     """
     root = Path(root).resolve()
     if num_validation_images is None:
         num_validation_images = -(-num_images // 4)
     if min(num_images, num_validation_images) < 1 or min(size) < SMALLEST or seed < 0:
         raise InputError(
-            f'A toy world needs one image or more, {SMALLEST}x{SMALLEST} pixels or more and a seed '
-            f'from 0, but got {num_images} and {num_validation_images} images, '
-            f'{size[0]}x{size[1]} and seed {seed}.'
+            f'A toy world needs at least one image, at least {SMALLEST}x{SMALLEST} pixels and a '
+            f'non-negative seed, but got {num_images} and {num_validation_images} images, '
+            f'{size[0]}x{size[1]} pixels and seed {seed}.'
         )
     settings = dict(
         version=VERSION,
@@ -196,7 +207,8 @@ def write_toy_world(
             shutil.rmtree(root)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise InputError(
-            f'{root} holds something else than this toy world: remove it or choose another folder.'
+            f'{root} contains something other than this toy world: remove it or choose another '
+            'folder.'
         )
     partial = root.with_name(f'{root.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)

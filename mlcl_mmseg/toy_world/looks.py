@@ -1,4 +1,7 @@
-"""The four looks of the toy world: one a data set, with a gap that is real but can be bridged."""
+"""The looks of the toy world, one per data set.
+
+They differ enough for a real domain gap, and little enough for adaptation to reduce it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +9,7 @@ from dataclasses import dataclass, field
 Colours = tuple[tuple[float, float, float], ...]
 Range = tuple[float, float]
 
-# RGB from 0 to 1; a look may have colours of its own
+# RGB from 0 to 1; a look may override some of them
 COLOURS: dict[str, Colours] = {
     'road': ((0.36, 0.36, 0.38),),
     'lane marking': ((0.85, 0.85, 0.82),),
@@ -49,29 +52,29 @@ class Look:
     """How the streets of one data set are built, lit and photographed.
 
     Attributes:
-        colours (Mapping): RGB choices of each part.
-        built_up (float): Share of a block front that is houses.
-        greenery (float): Share of places on the verge that are trees.
-        parking (float): Probability that cars are parked on a side.
+        colours (Mapping): RGB colours, from 0 to 1, that each part may have.
+        built_up (float): Share of the plots along the street with a house on them, from 0 to 1.
+        greenery (float): Share of the places on the verge with a tree on them, from 0 to 1.
+        parking (float): Probability that cars are parked on a side of the street.
         markings (float): Probability of lane markings.
         busy (float): Mean number of vehicles and riders.
         crowd (float): Mean number of groups of people.
-        traffic (Mapping): Weight of each kind among vehicles and riders.
-        storeys (Range): Of houses.
-        road_width (Range): Metres.
-        camera_height (Range): Metres.
-        horizon (Range): Its height in the image, 0 bottom, 1 top.
-        light (Range): Brightness of fronts on the left and on the right.
-        gain (tuple): Colour of the light, RGB factors.
-        gain_spread (float): How much the gain varies from image to image.
-        contrast (float): About mid grey.
-        saturation (float): 0 grey, 1 as painted.
-        haze (float): Share of the haze's colour at 100 metres.
-        haze_colour (tuple): RGB.
-        texture (float): Strength of the surfaces' texture.
-        blur (float): Of the lens, as a share of the image's height.
-        noise (float): Of the sensor, standard deviation.
-        clouds (float): Share of the sky that is clouded.
+        traffic (Mapping): Relative frequency of each type of vehicle and rider.
+        storeys (Range): Number of storeys of houses.
+        road_width (Range): Width of the road in metres.
+        camera_height (Range): Height of the camera above the ground in metres.
+        horizon (Range): Height of the horizon in the image, from 0 (bottom) to 1 (top).
+        light (Range): Brightness of surfaces on the left and on the right of the camera.
+        gain (tuple): Colour of the light as factors of RGB.
+        gain_spread (float): Standard deviation of the gain between images.
+        contrast (float): Factor of the difference from medium grey.
+        saturation (float): Factor of the saturation; 0 is grey, 1 leaves colours unchanged.
+        haze (float): Share of haze in the colour of a point 100 metres away, from 0 to 1.
+        haze_colour (tuple): RGB colour of the haze, from 0 to 1.
+        texture (float): Factor of the strength of textures.
+        blur (float): Standard deviation of the blur of the lens, relative to the image height.
+        noise (float): Standard deviation of the noise of the sensor, for values from 0 to 1.
+        clouds (float): Approximate share of the sky that is covered by clouds, from 0 to 1.
     """
 
     colours: Mapping[str, Colours] = field(default_factory=lambda: COLOURS)
@@ -104,9 +107,9 @@ class Look:
 
 
 LOOKS = {
-    # a game: strong colours, sharp, sunny
+    # a video game: saturated, sharp and sunny
     'gta5': Look(contrast=1.1, saturation=1.2, gain=(1.05, 1.0, 0.95), texture=0.8),
-    # an overcast northern city, a dull and greenish camera
+    # overcast northern cities, a dark camera with a green tint
     'cityscapes': Look(
         colours={
             **COLOURS,
@@ -132,7 +135,7 @@ LOOKS = {
         clouds=0.9,
         light=(0.95, 1.0),
     ),
-    # all over the world, all cameras: the widest spread
+    # cities and cameras from all over the world, so the look varies most
     'mapillary': Look(
         colours={
             **COLOURS,
@@ -156,7 +159,7 @@ LOOKS = {
         noise=0.02,
         clouds=0.5,
     ),
-    # dust and low sun, unmarked roads full of people and motorcycles
+    # dust and warm light, roads without markings, many people and motorcycles
     'idd': Look(
         colours={
             **COLOURS,

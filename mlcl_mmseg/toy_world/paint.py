@@ -1,4 +1,4 @@
-"""From a street to a photograph and its labels: projection, painting, light, lens and sensor."""
+"""Render a street as an image and its label: projection, painting, light, lens and sensor."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -7,13 +7,13 @@ from .looks import Look
 from .street import Street
 from .things import FAR, NEAR, Face
 
-# what the world is made of; a label image of the toy world holds indices into it
+# the parts that the world is made of; labels are indices into this tuple
 PARTS = (
     *('road', 'lane marking', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light'),
     *('traffic sign', 'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus'),
     *('train', 'motorcycle', 'bicycle'),
 )
-# strength of fine and of coarse texture on a part; 0.05 on all others
+# strength of fine and of coarse texture by part; it is 0.05 for all other parts
 TEXTURE = {
     'vegetation': (0.30, 0.25),
     'terrain': (0.20, 0.20),
@@ -28,13 +28,13 @@ SUPERSAMPLING = 2
 
 
 class Camera:
-    """A pinhole camera above a street that may turn and bend.
+    """A pinhole camera in a street that may turn and bend.
 
     Args:
-        rng (np.random.Generator): Draws where it stands and looks.
-        look (Look): Ranges of its height and of the horizon.
-        width (int): Of the image in pixels.
-        height (int): Of the image in pixels.
+        rng (np.random.Generator): Source of the random position and orientation.
+        look (Look): Its ranges of the camera height and of the horizon are used.
+        width (int): Width of the image in pixels.
+        height (int): Height of the image in pixels.
     """
 
     def __init__(self, rng: np.random.Generator, look: Look, width: int, height: int) -> None:
@@ -42,21 +42,21 @@ class Camera:
         self.focal = width * rng.uniform(0.65, 0.8)
         self.above_ground = rng.uniform(*look.camera_height)
         self.horizon = height * (1 - rng.uniform(*look.horizon))
-        self.aside = rng.uniform(-1.5, 2.5)
+        self.offset = rng.uniform(-1.5, 2.5)
         self.turn = rng.normal(0, 0.06)
         self.bend = rng.normal(0, 0.0015)
 
     def project(self, corners: np.ndarray) -> list[tuple[float, float]]:
-        """World coordinates (K, 3) to pixels."""
+        """Project world coordinates (K, 3) in metres to pixel coordinates (u, v)."""
         x, y, z = corners.T
         z = np.maximum(z, NEAR)
-        x = x - self.aside + self.turn * z + self.bend * z**2
+        x = x - self.offset + self.turn * z + self.bend * z**2
         u = self.width / 2 + self.focal * x / z
         v = self.horizon + self.focal * (self.above_ground - y) / z
         return list(zip(u.tolist(), v.tolist()))
 
     def ground_depth(self) -> np.ndarray:
-        """(H,) distance of the ground at each row, in metres, FAR above the horizon."""
+        """Distance of the ground in each image row, (H,) in metres; FAR above the horizon."""
         below = np.arange(self.height) + 0.5 - self.horizon
         with np.errstate(divide='ignore'):
             depth = self.focal * self.above_ground / below
@@ -64,12 +64,12 @@ class Camera:
 
 
 class Canvas:
-    """Colour, part and depth of every pixel, painted from far to near.
+    """Colour, part and depth of every pixel; faces are painted from far to near.
 
-    Everything is sky before it is painted.
+    All pixels are sky at first.
 
     Args:
-        camera (Camera): Projects what is painted.
+        camera (Camera): It projects the faces.
     """
 
     def __init__(self, camera: Camera) -> None:
@@ -82,7 +82,12 @@ class Canvas:
         self.brushes = [ImageDraw.Draw(each) for each in (self.colour, self.part, self.depth)]
 
     def paint(self, face: Face, depth: float | None = None) -> None:
-        """Paint a face; ``depth`` is left as it is for a face on the ground."""
+        """Paint a face.
+
+        Args:
+            face (Face): The face.
+            depth (float, optional): Distance in metres. None keeps the depth of the ground.
+        """
         pixels = self.camera.project(face.corners)
         colour = tuple(int(255 * min(max(value, 0), 1)) for value in face.colour)
         values = colour, PARTS.index(face.part), depth
@@ -94,17 +99,17 @@ class Canvas:
 def draw_scene(
     rng: np.random.Generator, look: Look, width: int, height: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a street in a look.
+    """Draw a random street with the look of a domain.
 
     Args:
         rng (np.random.Generator): The scene is a function of its state.
-        look (Look): Of the domain.
-        width (int): In pixels.
-        height (int): In pixels.
+        look (Look): The look of the domain.
+        width (int): Width of the image in pixels.
+        height (int): Height of the image in pixels.
 
     Returns:
-        tuple[np.ndarray]: Image (H, W, 3) uint8 RGB, and label (H, W) uint8 indices into
-        :data:`PARTS`.
+        tuple[np.ndarray, np.ndarray]: Image (H, W, 3) uint8 RGB, and label (H, W) uint8 of indices
+        into :data:`PARTS`.
     """
     street = Street(rng, look)
     camera = Camera(rng, look, width * SUPERSAMPLING, height * SUPERSAMPLING)
@@ -126,7 +131,7 @@ def draw_scene(
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> np.ndarray:
-    """(H, W) noise of mean 0 and standard deviation about 1 that varies over ``cell`` pixels."""
+    """Smooth noise (H, W) with mean 0, a deviation of about 1 and a scale of ``cell`` pixels."""
     height, width = (max(2, round(length / cell)) for length in shape)
     noise = Image.fromarray(rng.normal(0, 1, (height, width)).astype(np.float32))
     return np.asarray(noise.resize(shape[::-1], Image.Resampling.BICUBIC))
@@ -135,7 +140,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) 
 def sky(
     rng: np.random.Generator, look: Look, camera: Camera, colour: tuple[float, float, float]
 ) -> np.ndarray:
-    """(H, W, 3) sky that grows paler to the horizon, with clouds."""
+    """A sky (H, W, 3), RGB from 0 to 1, with clouds; it becomes paler towards the horizon."""
     shape = camera.height, camera.width
     up = np.linspace(1, 0, camera.height)[:, None, None]
     base = np.array(colour) * (0.75 + 0.25 * up) + 0.25 * (1 - up)
@@ -147,7 +152,7 @@ def sky(
 
 
 def texture(rng: np.random.Generator, look: Look, part: np.ndarray) -> np.ndarray:
-    """(H, W) factors around 1: fine grain and coarse patches, as strong as the part has them."""
+    """Random factors (H, W) around 1, with the fine and coarse texture of each pixel's part."""
     strength = np.array([TEXTURE.get(name, (0.05, 0.05)) for name in PARTS]) * look.texture
     fine = smooth_noise(rng, part.shape, part.shape[0] / 100)
     coarse = smooth_noise(rng, part.shape, part.shape[0] / 25)
@@ -157,7 +162,18 @@ def texture(rng: np.random.Generator, look: Look, part: np.ndarray) -> np.ndarra
 def take_photograph(
     rng: np.random.Generator, look: Look, image: np.ndarray, depth: np.ndarray, part: np.ndarray
 ) -> Image.Image:
-    """Haze, light, saturation, contrast and lens of a look, varied from image to image."""
+    """Apply haze, light, saturation, contrast and blur of a look; haze and light are random.
+
+    Args:
+        rng (np.random.Generator): Source of the variation between images.
+        look (Look): The look of the domain.
+        image (np.ndarray): (H, W, 3) RGB from 0 to 1.
+        depth (np.ndarray): (H, W) distance of each pixel in metres.
+        part (np.ndarray): (H, W) indices into :data:`PARTS`.
+
+    Returns:
+        Image.Image: The photograph, 8-bit RGB.
+    """
     haze = 1 - (1 - look.haze * rng.uniform(0.6, 1.2)) ** (depth / 100)
     haze = np.where(part == PARTS.index('sky'), 0, haze)[..., None]
     image = image * (1 - haze) + np.array(look.haze_colour) * haze
@@ -171,5 +187,5 @@ def take_photograph(
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
-    """From 0 … 1 to uint8."""
+    """Convert values from 0 to 1 to uint8, with clipping."""
     return (255 * image).clip(0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A random street: what stands where."""
+"""Arrange the things in a random street."""
 
 from collections.abc import Iterator
 
@@ -9,11 +9,11 @@ from .things import FAR, NEAR, Face, Thing, ThingMaker
 
 
 class Street(ThingMaker):
-    """Draws everything that stands in one street.
+    """A random street.
 
     Args:
-        rng (np.random.Generator): All randomness comes from here.
-        look (Look): Of the domain: its colours and how busy its streets are.
+        rng (np.random.Generator): Source of all random numbers.
+        look (Look): The look of the domain, which has the colours and frequencies of things.
     """
 
     def __init__(self, rng: np.random.Generator, look: Look) -> None:
@@ -22,7 +22,7 @@ class Street(ThingMaker):
         self.pavement = self.road + rng.uniform(1.5, 4.0)
 
     def ground(self) -> list[Face]:
-        """Verge, pavement, road and its markings, from below to above."""
+        """Faces of the terrain, the pavement, the road and its markings, in painting order."""
         width = 200.0
         faces = [self.strip('terrain', -width, width)]
         if self.chance(0.8):
@@ -40,7 +40,7 @@ class Street(ThingMaker):
         return faces
 
     def things(self) -> list[Thing]:
-        """All that stands on the ground, the farthest first."""
+        """All things that stand on the ground, the farthest first."""
         things = [
             *self.horizon(),
             *self.block_fronts(-1),
@@ -53,7 +53,7 @@ class Street(ThingMaker):
         return sorted(things, key=lambda thing: -thing.depth)
 
     def horizon(self) -> Iterator[Thing]:
-        """Distant houses and trees, so that the street ends somewhere."""
+        """Distant houses and trees behind the end of the street."""
         for x in np.arange(-120, 120, 14.0):
             part = 'building' if self.chance(self.look.built_up) else 'vegetation'
             height = self.rng.uniform(4, 14)
@@ -78,7 +78,7 @@ class Street(ThingMaker):
             near = far + (self.rng.uniform(1, 5) if self.chance(0.3) else 0)
 
     def verge(self, side: int) -> Iterator[Thing]:
-        """Trees, poles, lights and signs between road and houses, and parked cars."""
+        """Trees, poles, traffic lights, traffic signs and parked cars along one side."""
         x = side * (self.road + 0.6)
         spacing = self.rng.uniform(7, 14)
         for z in np.arange(self.rng.uniform(4, 10), FAR / 2, spacing):

@@ -1,4 +1,4 @@
-"""What a street is made of, in world coordinates: x right, y up, z ahead, in metres."""
+"""The things in a street, in world coordinates: x to the right, y up, z ahead, in metres."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ class Face(NamedTuple):
     """A flat polygon.
 
     Attributes:
-        part (str): What it is a part of, one of :data:`~mlcl_mmseg.toy_world.paint.PARTS`.
+        part (str): The part it belongs to, one of :data:`~mlcl_mmseg.toy_world.paint.PARTS`.
         corners (np.ndarray): (K, 3) world coordinates.
         colour (Colour): RGB from 0 to 1.
     """
@@ -26,11 +26,11 @@ class Face(NamedTuple):
 
 
 class Thing(NamedTuple):
-    """Faces that are painted one after the other, where nearer things cover farther ones.
+    """An object in the street; nearer things cover farther ones.
 
     Attributes:
-        depth (float): Distance by which things are ordered.
-        faces (list[Face]): In painting order.
+        depth (float): Distance in metres, by which things are ordered.
+        faces (list[Face]): Its faces in painting order.
     """
 
     depth: float
@@ -38,11 +38,11 @@ class Thing(NamedTuple):
 
 
 class ThingMaker:
-    """Makes houses, trees, vehicles and people, each a little different.
+    """Makes houses, trees, vehicles and people with random variation.
 
     Args:
-        rng (np.random.Generator): All randomness comes from here.
-        look (Look): Of the domain: colours and proportions.
+        rng (np.random.Generator): Source of all random numbers.
+        look (Look): The look of the domain, which has the colours and proportions.
     """
 
     def __init__(self, rng: np.random.Generator, look: Look) -> None:
@@ -50,7 +50,7 @@ class ThingMaker:
         self.look = look
 
     def house(self, x: float, near: float, far: float) -> Thing:
-        """A house with windows whose front is the plane at ``x``."""
+        """A house with windows; its front lies in the plane at ``x``."""
         height = self.rng.uniform(*self.look.storeys) * 3
         thing = self.box('building', x, x + np.sign(x) * 12, near, far, height)
         glass = self.shade(self.colour('window'), self.rng.uniform(0.7, 1.2))
@@ -62,7 +62,7 @@ class ThingMaker:
         return thing
 
     def tree(self, x: float, z: float) -> Thing:
-        """A trunk and a crown of several tufts."""
+        """A tree, whose crown consists of several ellipses."""
         height = self.rng.uniform(3, 8)
         colour = self.colour('vegetation')
         bark = (0.3, 0.24, 0.2)
@@ -75,7 +75,13 @@ class ThingMaker:
         return Thing(z, faces)
 
     def pole(self, x: float, z: float, towards: int) -> Thing:
-        """A pole, bare or with a traffic light or a sign on it."""
+        """A pole, alone or with a traffic light or a traffic sign.
+
+        Args:
+            x (float): Position across the street.
+            z (float): Position along the street.
+            towards (int): Side on which a traffic light hangs, -1 left, 1 right.
+        """
         height = self.rng.uniform(3, 6)
         faces = [self.upright('pole', x - 0.13, x + 0.13, 0, height, z)]
         kind = self.rng.choice(('bare', 'light', 'sign'), p=(0.2, 0.35, 0.45))
@@ -101,7 +107,7 @@ class ThingMaker:
         return Thing(z, faces)
 
     def vehicle(self, kind: str, x: float, z: float) -> Thing:
-        """A car, truck, bus or train, seen along the street."""
+        """A vehicle parallel to the street; ``kind`` is 'car', 'truck', 'bus' or 'train'."""
         width, height, length = dict(
             car=(1.8, 1.5, 4.2), truck=(2.4, 3.2, 8), bus=(2.5, 3.1, 10), train=(2.6, 3.4, 24)
         )[kind]
@@ -138,7 +144,7 @@ class ThingMaker:
         return Thing(z, faces)
 
     def person(self, x: float, z: float, part: str = 'person', foot: float = 0.0) -> Thing:
-        """Somebody who stands or walks; ``foot`` is how high."""
+        """A person who stands or walks; ``foot`` is the height of the feet above the ground."""
         height = self.rng.uniform(1.5, 1.95)
         clothes, trousers = self.colour('person'), self.shade(self.colour('person'), 0.6)
         skin = self.colour('skin')
@@ -153,7 +159,7 @@ class ThingMaker:
         return Thing(z, faces)
 
     def rider(self, kind: str, x: float, z: float) -> Thing:
-        """Somebody on a bicycle or a motorcycle."""
+        """A person on a vehicle; ``kind`` is 'bicycle' or 'motorcycle'."""
         colour = self.colour(kind)
         wide = 0.18 if kind == 'bicycle' else 0.3
         body = self.person(x, z, part='rider', foot=0.55).faces[2:]
@@ -167,7 +173,7 @@ class ThingMaker:
     def box(
         self, part: str, x: float, back: float, near: float, far: float, height: float
     ) -> Thing:
-        """A box whose front is the plane at ``x`` and whose end faces the camera."""
+        """A box from ``x`` (its front) to ``back``, with one end facing the camera."""
         colour = self.colour(part)
         faces = self.block(part, min(x, back), max(x, back), x, near, far, 0, height, colour)
         return Thing(near if near > NEAR else far, faces)
@@ -184,7 +190,7 @@ class ThingMaker:
         high: float,
         colour: Colour,
     ) -> list[Face]:
-        """The faces of a box that one sees: its side at ``side``, its end and its top."""
+        """The visible faces of a box: its top, its side at ``side`` and its near end."""
         along = [(side, low, near), (side, low, far), (side, high, far), (side, high, near)]
         top = [(left, high, near), (right, high, near), (right, high, far), (left, high, far)]
         lit = self.look.light[0 if side == left else 1]
@@ -203,7 +209,7 @@ class ThingMaker:
         far: float = 4 * FAR,
         colour: Colour | None = None,
     ) -> Face:
-        """A strip of ground along the street, with corners enough to follow its bend."""
+        """A strip of ground along the street, with enough corners to follow its bend."""
         z = np.geomspace(near, far, 24)
         x = np.concatenate([np.full(24, left), np.full(24, right)])
         corners = np.stack([x, np.zeros(48), np.concatenate([z, z[::-1]])], axis=1)
@@ -232,22 +238,22 @@ class ThingMaker:
         return Face(part, np.stack(corners, axis=1), colour)
 
     def colour(self, part: str) -> Colour:
-        """One of the look's colours of a part, a little varied."""
+        """A random colour of a part, close to one of the look's colours for it."""
         choices = self.look.colours[part]
         base = np.array(choices[self.rng.integers(len(choices))])
         red, green, blue = base * self.rng.uniform(0.85, 1.15) + self.rng.normal(0, 0.015, 3)
         return red, green, blue
 
     def shade(self, colour: Colour, factor: float) -> Colour:
-        """A colour in more or less light."""
+        """A colour multiplied by a factor of brightness."""
         red, green, blue = colour
         return factor * red, factor * green, factor * blue
 
     def chance(self, probability: float) -> bool:
-        """True with this probability."""
+        """Draw True with this probability."""
         return self.rng.random() < probability
 
 
 def rectangle_on_ground(left: float, right: float, near: float, far: float) -> np.ndarray:
-    """(4, 3) corners."""
+    """Corners (4, 3) of a rectangle on the ground, in world coordinates."""
     return np.array([(left, 0, near), (right, 0, near), (right, 0, far), (left, 0, far)])

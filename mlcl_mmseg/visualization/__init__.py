@@ -1,1 +1,1 @@
-"""Pictures of images, labels and predictions."""
+"""Visualisation of images, labels and predictions."""

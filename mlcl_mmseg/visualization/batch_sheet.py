@@ -1,4 +1,4 @@
-"""A training batch as a contact sheet: what the losses of a step see."""
+"""A contact sheet of a training batch, with the inputs of the losses of a step."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +21,16 @@ def batch_sheet(
     batch: dict,
     titles: Sequence[str] = (),
 ) -> np.ndarray:
-    """The source, then each target: a row for each image, columns as the method defines them.
+    """Draw a contact sheet of a training batch.
+
+    It has one section for the source and one for each target, with a row per image and the columns
+    that the method defines.
 
     Args:
-        segmentor (DomainSegmentor): Of any method.
-        dataset (MultiDomainDataset): Where the batch comes from.
-        batch (dict): What the segmentor's data preprocessor makes of it.
-        titles (Sequence[str]): Lines above all.
+        segmentor (DomainSegmentor): A segmentor of any method.
+        dataset (MultiDomainDataset): The data set of the batch.
+        batch (dict): The batch after the segmentor's data preprocessor.
+        titles (Sequence[str]): Lines of text at the top of the sheet.
 
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
@@ -44,7 +47,7 @@ def batch_sheet(
 
 
 def section(paint: CellPainter, title: str, part: dict, columns: Columns) -> Section:
-    """One domain's part of a batch, rows named by the image files."""
+    """Paint one domain's part of a batch; each row has the name of its image file."""
     names = [Path(path).name for path in part['img_path']]
     painted = map(paint.column, columns.values())
     return Section(title, [*columns], list(zip(names, zip(*painted))))

@@ -1,4 +1,4 @@
-"""The pictures that a contact sheet puts together, all of one size."""
+"""The cells of a contact sheet, which all have the same size."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from torch import Tensor
 from .columns import Classes, Images, Shares
 from .painting import Palette, grey_of, hatch_ignored, overlay
 
-# in pixels, of cells that are made smaller or enlarged by a whole number
+# maximum width in pixels; larger images are shrunk, smaller ones are enlarged by a whole number
 CELL_WIDTH = 320
 
 
@@ -26,7 +26,7 @@ class CellPainter(NamedTuple):
     size: tuple[int, int]
 
     def column(self, column: Images | Classes | Shares) -> list[np.ndarray]:
-        """All pictures of a column."""
+        """Paint all cells of a column."""
         if isinstance(column, Images):
             return [*map(self.image, column.images)]
         if isinstance(column, Classes):
@@ -34,20 +34,20 @@ class CellPainter(NamedTuple):
         return [*map(self.share, column.shares)]
 
     def image(self, image: Tensor) -> np.ndarray:
-        """An image (3, h, w), RGB from 0 to 1, as (H, W, 3) uint8."""
+        """Paint an image (3, h, w), RGB from 0 to 1, as (H, W, 3) uint8."""
         pixels = (image * 255).round().clamp(0, 255).byte().permute(1, 2, 0)
         smaller = image.shape[2] > self.size[0]
         return self.fit(pixels, Image.Resampling.BILINEAR if smaller else Image.Resampling.NEAREST)
 
     def classes(self, image: Tensor, index: Tensor) -> np.ndarray:
-        """Class indices (h, w) over their image (3, h', w'), hatched where they are ignored."""
+        """Paint class indices (h, w) over their image (3, h', w'), hatched where ignored."""
         indices = self.fit(index.byte(), Image.Resampling.NEAREST)
         return hatch_ignored(
             overlay(self.image(image), indices, self.palette), indices, self.palette
         )
 
     def share(self, share: Tensor) -> np.ndarray:
-        """Figures (h, w) from 0 (black) to 1 (white)."""
+        """Paint values (h, w) from 0 (black) to 1 (white) in grey."""
         grey = grey_of(share.float().cpu().numpy())
         return np.asarray(Image.fromarray(grey).resize(self.size, Image.Resampling.NEAREST))
 
@@ -58,7 +58,7 @@ class CellPainter(NamedTuple):
 
 
 def cell_size(size: Sequence[int]) -> tuple[int, int]:
-    """(width, height) of the cells for images of (height, width)."""
+    """Return the (width, height) of the cells for images of size (height, width)."""
     height, width = size
     factor = CELL_WIDTH // width or CELL_WIDTH / width
     return round(width * factor), round(height * factor)

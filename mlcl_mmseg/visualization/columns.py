@@ -1,6 +1,6 @@
-"""What a method shows of a batch: columns of pictures, which are painted elsewhere.
+"""Columns of a contact sheet as tensors, which are painted elsewhere.
 
-A method knows which tensors are worth a look; how they are painted is the same for all methods.
+A method selects the tensors to show of a batch; they are painted in the same way for all methods.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Images(NamedTuple):
-    """Images as they are.
+    """Images to show unchanged.
 
     Attributes:
         images (Tensor): (B, 3, H, W) RGB from 0 to 1.
@@ -23,7 +23,7 @@ class Classes(NamedTuple):
 
     Attributes:
         images (Tensor): (B, 3, H, W) RGB from 0 to 1.
-        indices (Tensor): (B, h, w) class indices, 255 = ignore; of any size.
+        indices (Tensor): (B, h, w) class indices of any size, 255 = ignore.
     """
 
     images: Tensor
@@ -40,5 +40,5 @@ class Shares(NamedTuple):
     shares: Tensor
 
 
-# by their headings, in the order in which they are shown
+# columns by their headings, in the order in which they are shown
 Columns = dict[str, Images | Classes | Shares]

@@ -1,4 +1,4 @@
-"""Pictures in rows and columns under headings."""
+"""Contact sheets: images in rows and columns with headings."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -8,24 +8,26 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .painting import IGNORED, Palette, hatch_ignored
 
-# in pixels: around the sheet and between pictures; sizes of type; side of a legend's squares
+# in pixels: space around the sheet and between images
 MARGIN, GAP = 12, 4
+# font sizes in pixels
 TITLE, HEADING, CAPTION = 18, 14, 12
+# side in pixels of the coloured squares in a legend
 SQUARE = 14
-# of a sheet, within which blocks lie side by side
+# width in pixels up to which sections are placed side by side
 MAX_WIDTH = 1400
 PAPER, INK = (255, 255, 255), (0, 0, 0)
 
 
 class Section(NamedTuple):
-    """A block of a contact sheet: rows of pictures under the headings of their columns.
+    """A block of a contact sheet: rows of images under the headings of their columns.
 
     Attributes:
-        title (str): What is shown.
-        headings (Sequence[str]): One for each column.
-        rows (Sequence[tuple[str, Sequence[np.ndarray]]]): Of each row its name, which is written
-            into the first picture, and its pictures, (H, W, 3) or grey (H, W) uint8; all pictures
-            of a section have one size.
+        title (str): Title of the section; may be empty.
+        headings (Sequence[str]): The heading of each column.
+        rows (Sequence[tuple[str, Sequence[np.ndarray]]]): For each row, its name, which is written
+            into the first image, and its images, (H, W, 3) or grey (H, W) uint8. All images of a
+            section have the same size.
     """
 
     title: str
@@ -34,24 +36,24 @@ class Section(NamedTuple):
 
     @property
     def cell(self) -> tuple[int, int]:
-        """(width, height) of a picture."""
+        """(width, height) of an image in pixels."""
         height, width = self.rows[0][1][0].shape[:2]
         return width, height
 
     @property
     def width(self) -> int:
-        """Of the block, in pixels."""
+        """Width of the section in pixels."""
         title = round(font(TITLE).getlength(self.title))
         return max(title, len(self.headings) * (self.cell[0] + GAP) - GAP)
 
     @property
     def height(self) -> int:
-        """Of the block, in pixels."""
+        """Height of the section in pixels."""
         titles = line_height(TITLE) * bool(self.title) + line_height(HEADING)
         return titles + len(self.rows) * (self.cell[1] + GAP)
 
     def draw(self, sheet: Image.Image, left: int, top: int) -> None:
-        """Put the block into a sheet."""
+        """Draw the section into a sheet, with its upper left corner at (left, top)."""
         brush = ImageDraw.Draw(sheet)
         if self.title:
             brush.text((left, top), self.title, INK, font(TITLE))
@@ -75,13 +77,13 @@ def contact_sheet(
     classes: Sequence[str] = (),
     palette: Palette = (),
 ) -> np.ndarray:
-    """Sections below one another, or side by side where there is room, with titles and a legend.
+    """Draw sections with titles and a legend, side by side if they fit, else below one another.
 
     Args:
-        sections (Sequence[Section]): The blocks.
-        titles (Sequence[str]): Lines above all.
-        classes (Sequence[str]): Names for the legend; without any there is none.
-        palette (Palette): Their colours, (C, 3) RGB from 0 to 255.
+        sections (Sequence[Section]): The sections.
+        titles (Sequence[str]): Lines of text at the top of the sheet.
+        classes (Sequence[str]): Class names for the legend; if empty, there is no legend.
+        palette (Palette): Colours of the classes, (C, 3) RGB from 0 to 255.
 
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
@@ -107,7 +109,7 @@ def contact_sheet(
 
 
 def block_places(sections: Sequence[Section]) -> Iterator[tuple[int, int, Section]]:
-    """Where blocks go, in lines that are not wider than a sheet: left, top and block."""
+    """Place sections in lines up to MAX_WIDTH; yields left, top and section."""
     left, top, bottom = 0, 0, 0
     for section in sections:
         if left and left + section.width > MAX_WIDTH:
@@ -118,7 +120,7 @@ def block_places(sections: Sequence[Section]) -> Iterator[tuple[int, int, Sectio
 
 
 def legend_places(classes: Sequence[str], width: int) -> Iterator[tuple[int, int, str]]:
-    """Where the entries of a legend go, in as many lines as they need: left, top and name."""
+    """Place the entries of a legend in lines up to a width; yields left, top and name."""
     left, top = 0, 0
     for name in [*classes, 'ignored'] if classes else []:
         needed = SQUARE + 3 * GAP + round(font(CAPTION).getlength(name))
@@ -129,7 +131,7 @@ def legend_places(classes: Sequence[str], width: int) -> Iterator[tuple[int, int
 
 
 def square(number: int, palette: Palette) -> np.ndarray:
-    """A class's colour for the legend; behind the last class, what is ignored."""
+    """Draw the legend's square of a class; a number above the last class means ignored pixels."""
     grey = np.full((SQUARE, SQUARE, 3), 128, np.uint8)
     index = np.full((SQUARE, SQUARE), number)
     if number < len(palette):
@@ -138,7 +140,7 @@ def square(number: int, palette: Palette) -> np.ndarray:
 
 
 def write_caption(brush: ImageDraw.ImageDraw, corner: tuple[int, int], text: str) -> None:
-    """Write into the lower left corner of a picture."""
+    """Write a text above the point ``corner``, the lower left corner of an image."""
     if text:
         left, top = corner[0], corner[1] - line_height(CAPTION)
         right = left + round(font(CAPTION).getlength(text)) + 2 * GAP
@@ -147,7 +149,7 @@ def write_caption(brush: ImageDraw.ImageDraw, corner: tuple[int, int], text: str
 
 
 def shortened(text: str, width: int, size: int) -> str:
-    """The end of a text that is too long for a width in pixels."""
+    """Shorten a text to a width in pixels: '...' and its end."""
     if font(size).getlength(text) + 2 * GAP <= width:
         return text
     while text and font(size).getlength(f'...{text}') + 2 * GAP > width:
@@ -156,10 +158,10 @@ def shortened(text: str, width: int, size: int) -> str:
 
 
 def line_height(size: int) -> int:
-    """Of a line of type, in pixels."""
+    """Return the height in pixels of a line of text with a font size."""
     return size + 6
 
 
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface."""
+    """Return Pillow's default font in a size."""
     return ImageFont.load_default(size)

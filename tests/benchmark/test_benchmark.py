@@ -228,16 +228,16 @@ def test_the_tool(what):
     [
         (
             ['style', '--config', 'configs/demo/warmup.py'],
-            'has no style, as AdversarialWarmup has no operation',
+            r'has no operation style \(AdversarialWarmup has none\)',
         ),
-        (['step', '--config', 'configs/demo/mlcl.py', '--iters', '0'], 'count one call or more'),
+        (['step', '--config', 'configs/demo/mlcl.py', '--iters', '0'], 'use a number from 1'),
         (
             ['inference', '--config', 'configs/demo/mlcl.py', '--precision', 'tf32'],
             'precision tf32 needs a GPU',
         ),
         (
             ['pseudo', '--config', 'tests/configs/small_teacher.py'],
-            'small_teacher.py stores no pseudo-labels: give a config with PseudoLabelHook',
+            'small_teacher.py stores no pseudo-labels: choose a config with PseudoLabelHook',
         ),
         (
             [

@@ -19,7 +19,7 @@ from mlcl_mmseg.datasets.full_check import check_config_data
 from mlcl_mmseg.datasets.prepare import prepare_config
 from mlcl_mmseg.datasets.prepared_copy import PreparedCopy, loading_of
 from mlcl_mmseg.engine.hooks.pseudo_label_hook import TargetImages
-from mlcl_mmseg.engine.stage_settings import decisive_settings
+from mlcl_mmseg.engine.stage_settings import fingerprint
 from mlcl_mmseg.errors import InputError, MissingFileError
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration
 
@@ -160,11 +160,11 @@ def test_jpeg_images_of_any_size_and_palette_labels(make_tree, tmp_path):
 
 def test_a_stage_is_the_same_from_originals_and_copy(config, tmp_path, out):
     """So that it may be resumed either way, with the originals at hand or not."""
-    expected = decisive_settings(config)
-    assert decisive_settings(moved(config, out)) == expected
+    expected = fingerprint(config)
+    assert fingerprint(moved(config, out)) == expected
     for name in ('gta5', 'cityscapes', 'idd'):
         shutil.rmtree(tmp_path / name)
-    assert decisive_settings(moved(config, out)) == expected
+    assert fingerprint(moved(config, out)) == expected
 
 
 def test_full_resolution_is_refused(config, out):
@@ -216,6 +216,12 @@ def test_a_stale_copy_is_refused(tmp_path, out, alter, message):
         images_of(out)
 
 
+def test_originals_on_a_disk_that_is_not_mounted(tmp_path, out):
+    shutil.rmtree(tmp_path / 'cityscapes')
+    (tmp_path / 'cityscapes').mkdir()
+    assert len(images_of(out)) == 3
+
+
 def test_what_was_not_prepared(out):
     with pytest.raises(MissingFileError, match="has no images of the split 'test' of Citysc.* run"):
         images_of(out, split='test')
@@ -227,11 +233,12 @@ def flip(path):
     path.write_bytes(path.read_bytes()[:-5] + b'\0\1\2\3\4')
 
 
-def test_a_cut_copy_is_named_in_training(out):
-    path = out / f'{IMAGE}.bmp'
+@pytest.mark.parametrize('name', ['images', 'labels'])
+def test_a_cut_copy_is_named_in_training(out, name):
+    path = out / f'gta5/{name}/00002.png.bmp'
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match=f'{path.name} cannot be read .*: run python'):
-        list(images_of(out))
+        list(build_domain('gta5', out / 'gta5', 'source'))
 
 
 @pytest.mark.parametrize('damage', [flip, change, os.remove])

@@ -126,7 +126,7 @@ def test_it_is_the_network_that_predicts(config, checkpoint, images):
 def test_another_preprocessor():
     model = build(RESNET, 64)
     model.data_preprocessor = MODELS.build(dict(type='SegDataPreProcessor'))
-    with pytest.raises(InputError, match='data_preprocessor is a SegDataPreProcessor: make it'):
+    with pytest.raises(InputError, match='data_preprocessor is a SegDataPreProcessor: use'):
         DeployedNetwork(model)
 
 
@@ -171,7 +171,7 @@ def test_a_program(run_export, tmp_path):
     about = json.loads(extra['about.json'])
     assert json.loads(about['classes'])[0] == 'flat'
     assert json.loads(about['size']) == [96, 64]
-    with pytest.raises(InputError, match='is there already: choose another --out'):
+    with pytest.raises(InputError, match='exists already: choose another --out'):
         run_export('--format', 'torch', '--out', tmp_path / 'x.pt2')
     with pytest.raises(InputError, match='The largest difference, .*, exceeds --tolerance'):
         run_export('--format', 'torch', '--out', tmp_path / 'y.pt2', '--tolerance', -1)

@@ -156,9 +156,9 @@ def test_videos_are_not_replaced_silently(video, predictor, tmp_path):
     for _ in range(2):
         options = dict(frames=True, overwrite=True)
         predict_video(predictor, Video(str(video)), tmp_path / 'out', style, **options)
-        with pytest.raises(InputError, match=r'overlay/drive.mp4 and 10 others are there already'):
+        with pytest.raises(InputError, match=r'overlay/drive.mp4 and 10 more exist already'):
             predict_video(predictor, Video(str(video)), tmp_path / 'out', style, frames=True)
-        with pytest.raises(InputError, match=r'overlay/drive.mp4 is there already: choose'):
+        with pytest.raises(InputError, match=r'overlay/drive.mp4 exists already: choose'):
             predict_video(predictor, Video(str(video)), tmp_path / 'out', style)
         # of a longer video
         assert not stale.exists()
@@ -177,7 +177,7 @@ def test_images_are_not_replaced_silently(images, predictor, tmp_path):
     assert set(found) == {'c', 'north/d', 'north/e'}
     predict_images(predictor, found, tmp_path, Style(PALETTE))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*.png')}
-    with pytest.raises(InputError, match=r'c.png and 5 others are there already: choose another'):
+    with pytest.raises(InputError, match=r'c.png and 5 more exist already: choose another'):
         predict_images(predictor, found, tmp_path, Style(PALETTE, opacity=0))
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*.png')}
     predict_images(predictor, found, tmp_path, Style(PALETTE, opacity=0), overwrite=True)
@@ -188,7 +188,7 @@ def test_inputs_are_never_replaced(images, predictor, tmp_path):
     (tmp_path / 'index').mkdir()
     (tmp_path / 'index/a.png').write_bytes((images / 'a.png').read_bytes())
     found = find_images([str(tmp_path / 'index')])
-    with pytest.raises(InputError, match=r'index/a.png would be replaced by its prediction'):
+    with pytest.raises(InputError, match=r'index/a.png is an input and would be overwritten'):
         predict_images(predictor, found, tmp_path, Style(PALETTE), overwrite=True)
 
 
@@ -209,7 +209,7 @@ def test_names(images, sources, names):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ({}, 'is no image, no folder with images and no pattern'),
+        ({}, 'is not an image, not a folder with images and not a pattern'),
         ({'a.png': b'', 'a.jpg': b''}, r'a\.jpg and .*a\.png would get the same name: rename'),
         ({'a.png': b'no image'}, r'a\.png cannot be read \(no image in a known format\)'),
         ({'a.png': 'I;16'}, r'a\.png has mode I;16, but images are read with 8 bits'),
@@ -235,20 +235,20 @@ def test_a_truncated_image_is_named(images, predictor, tmp_path):
 def test_devices():
     assert find_device('cpu') == 'cpu'
     for name in ('cuda:99', 'nonsense'):
-        with pytest.raises(InputError, match=f'--device {name} is not to be had here'):
+        with pytest.raises(InputError, match=f'--device {name} is not available here'):
             find_device(name)
 
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['x.pth', '{}', '--out', '{}/out'], '--out .*/out lies in .*, whose images are predicted'),
-        (['x.pth', '{}', '--out', '{}2', '--frames'], '--frames is for a video: leave it out'),
+        (['x.pth', '{}', '--out', '{}/out'], '--out .*/out lies in the input folder'),
+        (['x.pth', '{}', '--out', '{}2', '--frames'], '--frames works only with a video: omit it'),
         (['x.pth', '{}/no*', '--out', '{}2'], r'notes\.txt cannot be read \(no image in a known'),
-        (['x.pth', '{}', '{}3.avi', '--out', '{}2'], r'3\.avi is a video: predict each video by a'),
+        (['x.pth', '{}', '{}3.avi', '--out', '{}2'], r'3\.avi is a video: predict each video with'),
         (
             ['x.pth', '{}3.avi', '--out', '{}2'],
-            r'3\.avi is damaged or no video that OpenCV',
+            r'3\.avi is not a video that OpenCV',
         ),
     ],
 )

@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 
 from mlcl_mmseg.engine.stage_files import POINTER, STARTED, write_marker
-from mlcl_mmseg.engine.stage_settings import decisive_settings
+from mlcl_mmseg.engine.stage_settings import fingerprint
 
 
 def make_config(work_dir: Path, **changes) -> Config:
@@ -31,7 +31,7 @@ def make_config(work_dir: Path, **changes) -> Config:
 
 def leave_checkpoint(config: Config, settings: dict | None = None) -> str:
     """What a run leaves that was killed after iteration 5."""
-    settings = settings or decisive_settings(config, 'warmup' in config.work_dir)
+    settings = settings or fingerprint(config, 'warmup' in config.work_dir)
     write_marker(config, STARTED, dict(settings=settings))
     checkpoint = Path(config.work_dir, 'iter_5.pth')
     torch.save({}, checkpoint)

@@ -111,5 +111,5 @@ def test_too_many_in_a_row_end_the_training(toy_config, break_steps):
     break_steps(2, 4, 5, 6)
     config = toy_config('warmup', 8, 8)
     config.default_hooks.finite_loss.patience = 3
-    with pytest.raises(InputError, match='not finite in 3 iterations in a row, the last is 6: low'):
+    with pytest.raises(InputError, match='not finite in 3 consecutive iterations, the last is 6: '):
         train(config)

@@ -104,7 +104,7 @@ def test_a_foreign_backbone_trains_at_the_stated_rate(foreign):
 
 def test_a_foreign_backbone_has_no_nested_rates(foreign):
     name = type(foreign.backbone).__name__
-    with pytest.raises(ValueError, match=f"the released program has no {name}: set it to 'stated'"):
+    with pytest.raises(ValueError, match=f"the authors' code has no {name}: set it to 'stated'"):
         build_foreign(foreign, backbone_rates='nested')
 
 
@@ -138,7 +138,7 @@ def test_discriminators_have_their_own_optimiser(warmup):
     [
         (dict(backbone_rates='fast'), "backbone_rates='fast'"),
         (dict(custom_keys={}), 'custom_keys'),
-        (dict(lr_mult=dict(agnostic_head=10)), "'agnostic_head', but no trainable parameter"),
+        (dict(lr_mult=dict(agnostic_head=10)), "'agnostic_head', which matches no trainable"),
     ],
 )
 def test_mistakes_are_named(warmup, paramwise_cfg, message):

@@ -131,7 +131,7 @@ def test_resume_without_its_labels(toy_config, warmup_checkpoint):
     config = mlcl_config(toy_config, warmup_checkpoint, max_iters=3)
     run(config)
     shutil.rmtree(Path(config.work_dir, 'pseudo_labels/iter_2'))
-    message = r'iter_2 is missing or without its manifest.json, and the checkpoint .* is gone'
+    message = r'iter_2 is missing or has no valid manifest.json, and the checkpoint .* is gone'
     with pytest.raises(FileNotFoundError, match=message):
         resume(toy_config, warmup_checkpoint, 3)
 
@@ -160,7 +160,7 @@ def test_damaged_labels_whose_checkpoint_is_another_now(
     generation = PseudoLabelGeneration(Path(config.work_dir, 'pseudo_labels'), 2)
     Path(generation.path('dusk', '0')).unlink()
     shutil.copy(warmup_checkpoint, generation.manifest['checkpoint'])
-    with pytest.raises(FileNotFoundError, match=r'dusk has .* that made these .* is gone: put'):
+    with pytest.raises(FileNotFoundError, match=r'dusk has .* that made .* has changed: restore'):
         resume(toy_config, warmup_checkpoint, 3, max_iters=4)
 
 
@@ -197,14 +197,17 @@ def test_testing_needs_the_agnostic_head_and_no_training_data(toy_config, warmup
     assert 'mIoU/dusk' in Runner.from_cfg(config).test()
     config.load_from = warmup_checkpoint
     config.experiment_name += '_warmup'
-    with pytest.raises(ValueError, match=r'no decode_head\..*one of the same backbone'):
+    with pytest.raises(ValueError, match=r'no decode_head\..*with the same backbone'):
         Runner.from_cfg(config).test()
 
 
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(load_from=None), r'MCLSegmentor starts from the stage before, but load_from is not'),
+        (
+            dict(load_from=None),
+            r'MCLSegmentor starts from the previous stage, but load_from is not',
+        ),
         ({'train_cfg.val_interval': 3}, r'PseudoLabelHook.interval is 2.*val_interval \(3\)'),
         ({'train_cfg.val_interval': 0}, r'train_cfg.val_interval is 0: make it 1 or more'),
         ({'train_cfg.max_iters': 0}, r'train_cfg.max_iters is 0: make it 1 or more'),
@@ -253,5 +256,5 @@ def test_what_a_writer_raises_ends_the_run(toy_config, warmup_checkpoint, monkey
 
 
 def test_unknown_precision():
-    with pytest.raises(InputError, match="precision is 'half', but it is one of fp32, tf32"):
+    with pytest.raises(InputError, match="precision is 'half': set it to one of fp32, tf32"):
         PseudoLabelHook([], precision='half')

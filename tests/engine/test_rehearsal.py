@@ -13,16 +13,11 @@ from mmengine.visualization import DVCLiveVisBackend, MLflowVisBackend, WandbVis
 from mmseg.registry import HOOKS
 
 from mlcl_mmseg.engine import stages
-from mlcl_mmseg.engine.rehearsal import (
-    FOLDER,
-    TRACEBACK,
-    check_in_full,
-    first_of,
-    imports_of,
-    rehearse,
-)
+from mlcl_mmseg.engine.rehearsal import FOLDER, TRACEBACK, check_in_full, rehearse
+from mlcl_mmseg.engine.small_run import first_of
 from mlcl_mmseg.engine.stage_files import COMPLETE
 from mlcl_mmseg.engine.stages import train_stages
+from mlcl_mmseg.engine.visualizer_backends import imports_of
 from mlcl_mmseg.errors import InputError
 
 from ..small_run import skip_rehearsal

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mlcl_mmseg.engine.stage_files import COMPLETE
-from mlcl_mmseg.engine.stage_settings import decisive_settings
+from mlcl_mmseg.engine.stage_settings import fingerprint
 from mlcl_mmseg.engine.stages import train_stages
 from mlcl_mmseg.errors import InputError
 
@@ -93,7 +93,7 @@ def test_objects_and_sets_are_told_alike_by_every_launch(configs):
     """Neither an address nor the order of a set, which differ from one process to the next."""
     configs[0].train_dataloader.collate_fn = test_other_data_are_other_settings
     configs[0].model.names = {'c', 'a', 'b'}
-    settings = decisive_settings(configs[0])
+    settings = fingerprint(configs[0])
     assert settings['train_dataloader']['collate_fn'] == (
         f'{__name__}.test_other_data_are_other_settings'
     )
@@ -104,11 +104,11 @@ def test_the_start_of_a_run_may_be_gone_when_it_goes_on(configs, trained, tmp_pa
     start = tmp_path / 'start.pth'
     start.write_bytes(b'weights')
     configs[1].load_from = str(start)
-    leave_checkpoint(configs[1], decisive_settings(configs[1]))
+    leave_checkpoint(configs[1], fingerprint(configs[1]))
     start.rename(tmp_path / 'moved.pth')
     train_stages(configs[1:], resume=True)
     configs[1].load_from = str(tmp_path / 'moved.pth')
-    leave_checkpoint(configs[1], decisive_settings(configs[1]))
+    leave_checkpoint(configs[1], fingerprint(configs[1]))
     Path(configs[1].work_dir, COMPLETE).unlink()
     train_stages(configs[1:], resume=True)
     assert [resume for *_, resume in trained] == [True, True]

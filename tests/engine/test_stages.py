@@ -137,19 +137,19 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(configs, trained
     assert trained[0] == ('warmup', checkpoint, True)
     told = capsys.readouterr().out
     assert f'{later} is damaged' in told
-    assert 'The one before is tried.' in told
+    assert 'The checkpoint before it is tried.' in told
 
 
 def test_no_checkpoint_can_be_read(configs, trained):
     Path(leave_checkpoint(configs[0])).write_bytes(b'torn')
-    with pytest.raises(InputError, match='No checkpoint in .*warmup can be read: leave out'):
+    with pytest.raises(InputError, match='No checkpoint in .*warmup can be read: start from scr'):
         train_stages(configs, resume=True)
 
 
 def test_a_warmup_whose_best_checkpoint_is_gone(configs, trained):
     train_stages(configs[:1], resume=False)
     Path(best(configs[0])).unlink()
-    with pytest.raises(InputError, match='warmup is complete but best_mIoU_iter_7.pth is not th'):
+    with pytest.raises(InputError, match='warmup is complete but best_mIoU_iter_7.pth is missing'):
         train_stages(configs, resume=False)
 
 

@@ -19,6 +19,7 @@ def test_batches_are_pinned_where_there_is_a_gpu(monkeypatch, has_gpu, config, e
     built = []
     runner = SimpleNamespace(
         _randomness_cfg={},
+        model=torch.nn.Identity(),
         seed=0,
         visualizer=SimpleNamespace(),
         build_dataloader=lambda config, **kwargs: built.append(config) or loader,

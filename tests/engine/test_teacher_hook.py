@@ -106,5 +106,5 @@ def test_neither_files_nor_a_teacher(toy_config, warmup_checkpoint):
     config = teacher_config(toy_config, warmup_checkpoint, max_iters=1)
     config.custom_hooks = toy_config('mlcl', 1, 1).custom_hooks
     config.custom_hooks[0].interval = 1
-    with pytest.raises(InputError, match='no soft pseudo-labels: put LoadSoftPseudoLabel into'):
+    with pytest.raises(InputError, match='no soft pseudo-labels: add LoadSoftPseudoLabel to'):
         run(config)

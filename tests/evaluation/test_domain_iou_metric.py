@@ -103,11 +103,11 @@ def test_domains_keep_the_order_of_the_validation_set(metric):
     ('label', 'prediction', 'size', 'message'),
     [
         ([[0, 1]], [[0, 1]], 2, '1 images were evaluated, but the validation set has 2: set sampl'),
-        ([[0, 4]], [[0, 0]], 1, 'of idd are none of the 4 classes'),
-        ([[0, 4]], [[0, 1]], 1, 'of idd are none of the 4 classes'),
-        ([[0, -1]], [[0, 3]], 1, 'of idd are none of the 4 classes'),
-        ([[0, 1]], [[0, 4]], 1, 'of idd are none of the 4 classes'),
-        ([[0, 1]], [[0, 5]], 1, 'of idd are none of the 4 classes'),
+        ([[0, 4]], [[0, 0]], 1, 'of idd are outside the 4 classes'),
+        ([[0, 4]], [[0, 1]], 1, 'of idd are outside the 4 classes'),
+        ([[0, -1]], [[0, 3]], 1, 'of idd are outside the 4 classes'),
+        ([[0, 1]], [[0, 4]], 1, 'of idd are outside the 4 classes'),
+        ([[0, 1]], [[0, 5]], 1, 'of idd are outside the 4 classes'),
     ],
 )
 def test_what_cannot_be_counted_is_named(metric, label, prediction, size, message):

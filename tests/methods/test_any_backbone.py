@@ -1,4 +1,4 @@
-"""Any backbone of MMSegmentation or mmpretrain trains, labels targets, predicts and exports."""
+"""Any backbone of MMSegmentation, mmpretrain or timm: training, labelling, prediction, export."""
 
 import pytest
 import torch
@@ -40,6 +40,15 @@ NETWORKS = dict(
             gap_before_final_norm=False,
         ),
         decode_head=dict(HEAD, in_channels=16),
+    ),
+    timm=dict(
+        backbone=dict(
+            type='mmpretrain.TIMMBackbone',
+            model_name='mobilenetv3_small_050',
+            features_only=True,
+            out_indices=[4],
+        ),
+        decode_head=dict(HEAD, in_channels=288),
     ),
     vit=dict(backbone=VIT, neck=NECK, decode_head=dict(HEAD, in_channels=16)),
 )

@@ -65,7 +65,7 @@ def test_passes_have_statistics_of_their_own(small_resnet, norm_eval):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(gan='wasserstein'), "model.gan is 'wasserstein', but it is one of vanilla, LS"),
+        (dict(gan='wasserstein'), "model.gan is 'wasserstein': set it to one of vanilla, LS"),
         (dict(evaluate_with='all'), "model.evaluate_with is 'all'"),
     ],
 )

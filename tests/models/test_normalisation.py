@@ -87,7 +87,7 @@ def test_the_settings_are_no_part_of_checkpoints(model, build_tiny):
 
 @pytest.mark.parametrize('settings', [dict(std=(1, 1, 0)), dict(mean=(1, 1)), dict(std=(1,))])
 def test_mistakes_are_named(settings):
-    with pytest.raises(ValueError, match=r'give three values each.*a positive std'):
+    with pytest.raises(ValueError, match=r'set each to three values.*std to positive ones'):
         MODELS.build(dict(type='MultiDomainDataPreprocessor', **settings))
 
 

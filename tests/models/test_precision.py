@@ -43,7 +43,7 @@ def test_fp16_scales_the_loss(monkeypatch):
 @pytest.mark.parametrize(
     ('precision', 'message'),
     [
-        ('fp8', "precision is 'fp8', but it is one of fp32, tf32, bf16, fp16"),
+        ('fp8', "precision is 'fp8': set it to one of fp32, tf32, bf16, fp16"),
         ('fp16', 'fp16 needs a GPU: use fp32 or bf16'),
     ],
 )

@@ -47,7 +47,7 @@ class TestWarmupEvaluation:
 
     def test_a_domain_that_is_no_target(self, build_tiny):
         with pytest.raises(
-            ValueError, match="t7 is none of the targets .*evaluate_with='last_head'"
+            ValueError, match="t7 is not one of the targets .*evaluate_with='last_head'"
         ):
             self.logits(build_tiny('AdversarialWarmup'), ['t7'])
 

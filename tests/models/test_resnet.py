@@ -26,7 +26,7 @@ def test_strides_and_dilations_of_every_block(small_resnet):
 
 
 def test_a_depth_that_there_is_not(small_resnet):
-    with pytest.raises(InputError, match=r'backbone.depth is 77, but it is one of 18, 34, 50, 101'):
+    with pytest.raises(InputError, match=r'backbone.depth is 77: set it to one of 18, 34, 50, 101'):
         MODELS.build({**small_resnet, 'depth': 77})
 
 
@@ -95,5 +95,5 @@ class TestImageNetWeights:
 
         monkeypatch.setattr(pretrained.torch.hub, 'load_state_dict_from_url', fail)
         backbone = self.build(small_resnet, 'torchvision://resnet101')
-        with pytest.raises(FileNotFoundError, match='fetch resnet101-63fe2227.pth where there is'):
+        with pytest.raises(FileNotFoundError, match='download resnet101-63fe2227.pth on a machine'):
             backbone.init_weights()

@@ -195,7 +195,7 @@ class TestStore:
         assert "iter_0/dusk has {'images': 1, " in generation.find_damage()
         path.write_bytes(whole)
         (generation.folder / 'manifest.json').write_text('{')
-        assert 'iter_0 is missing or without its manifest' in generation.find_damage()
+        assert 'iter_0 is missing or has no valid manifest' in generation.find_damage()
 
     @pytest.mark.parametrize(
         ('changes', 'is_whole'),
@@ -222,8 +222,8 @@ class TestStore:
     @pytest.mark.parametrize(
         ('content', 'message'),
         [
-            (None, 'is missing: end the run and go on with --resume'),
-            (b'', r'was damaged \(.*\) and is removed: end the run'),
+            (None, 'is missing: stop the run and continue it with --resume'),
+            (b'', r'was damaged \(.*\) and has been removed: stop the run'),
             (encode(np.ones((2, 2, 2)))[:-1], 'was damaged'),
             (zlib.compress(b'no header, no values'), 'was damaged'),
         ],

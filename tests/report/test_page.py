@@ -130,10 +130,10 @@ def test_the_tool(tmp_path, run_tool, capsys):
     assert f'{page} shows the runs' in capsys.readouterr().out
     assert '<h2>Confusion matrices</h2>' in page.read_text()
     for out, message in (
-        (tmp_path, 'is a folder: give the page, an .html file'),
+        (tmp_path, 'is a folder: use the name of an .html file'),
         (page / 'below/a.html', 'below cannot be written .*: choose another with --out'),
     ):
         with pytest.raises(SystemExit, match=message):
             report(tmp_path / 'run', out)
-    with pytest.raises(SystemExit, match='holds no config: give the work dir of a run.'):
+    with pytest.raises(SystemExit, match='has no config: pass the work dir of a run.'):
         report(tmp_path, page)

@@ -48,9 +48,9 @@ def test_what_was_validated_again_counts(tmp_path):
 
 
 def test_what_is_no_run(tmp_path):
-    with pytest.raises(MissingFileError, match='does not exist: give the work dir of a run'):
+    with pytest.raises(MissingFileError, match='does not exist: pass the work dir of a run'):
         read_run(tmp_path / 'none', 'none')
-    with pytest.raises(MissingFileError, match='holds no config: give the work dir'):
+    with pytest.raises(MissingFileError, match='has no config: pass the work dir'):
         read_run(tmp_path, 'empty')
     leave_run(tmp_path / 'run')
     scalars = tmp_path / 'run/20260101_000000/vis_data/scalars.json'
@@ -58,7 +58,7 @@ def test_what_is_no_run(tmp_path):
     for path, content, message in (
         (environment, '{', f'{environment} is damaged'),
         (scalars, '', 'has no figures yet'),
-        (tmp_path / 'run/started.json', None, 'holds no started.json: give a work dir of tools/tr'),
+        (tmp_path / 'run/started.json', None, 'has no started.json: pass a work dir of tools/tr'),
     ):
         path.unlink() if content is None else path.write_text(content)
         with pytest.raises(InputError, match=message):
@@ -71,7 +71,7 @@ def test_what_is_no_run(tmp_path):
         (
             'started.json',
             '{}',
-            r'started\.json is damaged \(it has no settings\): leave this run out',
+            r'started\.json is damaged \(it has no settings\): omit this run',
         ),
         ('g2ci.py', 'a = (', r'g2ci\.py cannot be read \(.*\): restore or remove it'),
         (
@@ -79,7 +79,7 @@ def test_what_is_no_run(tmp_path):
             '_base_ = "./gone.py"',
             r'g2ci\.py cannot be read \(.*gone\.py.*\): restore or',
         ),
-        ('g2ci.py', 'a = 1', r'g2ci\.py is no config of a training: move it out of the work dir'),
+        ('g2ci.py', 'a = 1', r'g2ci\.py is not a training config: move it out of the work dir'),
         (
             '20260101_000000/vis_data/scalars.json',
             '{"loss": 1.0, "step": 1}\n{"loss": }\n',

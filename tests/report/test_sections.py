@@ -62,13 +62,13 @@ def test_settings(groups):
     assert found['model'] == ['MCLSegmentor', 'MCLSegmentor']
     assert found['targets'] == ['cityscapes idd'] * 2
     assert found['images (width, height)'] == ['640×320'] * 2
-    assert found['images of a domain in a step'] == ['4'] * 2
+    assert found['images per domain and step'] == ['4'] * 2
     assert found['precision'] == ['tf32, which is fp32 without a GPU'] * 2
     assert found['seed'] == ['0, 1', '0']
-    assert found['seconds a step (median)'] == ['0.6'] * 2
+    assert found['seconds per step (median)'] == ['0.6'] * 2
     # of all three runs
     assert found['randomness.seed'] == ['0', '1', '0']
-    assert 'memory of the GPU (MiB)' not in found
+    assert 'GPU memory (MiB)' not in found
 
 
 def test_environments(groups):
@@ -77,7 +77,7 @@ def test_environments(groups):
     assert found['PyTorch'] == ['2.0, 2.1', '2.0']
     assert section.count('class="differs"') == 2
     groups[1].first.environment.clear()
-    assert 'Not kept by: other.' in environments(groups)
+    assert 'Not recorded by: other.' in environments(groups)
 
 
 def test_validation_curves(groups):
@@ -95,10 +95,10 @@ def test_nothing_is_validated_yet(tmp_path):
     groups = group_runs([leave_run(tmp_path / 'run', figures={})])
     assert 'Nothing has been validated yet.' in validation_curves(groups)
     assert rows(best_figures(groups))[1][:4] == ['run', '–', 'none', '100 (unfinished)']
-    assert 'kept no pixel counts' in class_tables(groups)
-    assert 'kept no pixel counts' in confusion_matrices(groups)
-    assert 'kept no figures of single images' in pictures(groups, 2)
-    assert 'None of these runs kept pseudo-labels' in pseudo_label_quality(groups)
+    assert 'stored no confusion matrices' in class_tables(groups)
+    assert 'stored no confusion matrices' in confusion_matrices(groups)
+    assert 'stored no figures of single images' in pictures(groups, 2)
+    assert 'None of these runs stored pseudo-labels' in pseudo_label_quality(groups)
 
 
 def test_training_curves(groups):
@@ -130,7 +130,7 @@ def test_sets_of_classes_have_tables_of_their_own(tmp_path):
 
 def test_confusion_matrices(groups):
     section = confusion_matrices(groups)
-    assert 'title="construction taken for flat: 100.00 %"' in section
+    assert 'title="construction predicted as flat: 100.00 %"' in section
     # the best group's are shown, the others folded away
     assert re.findall('<details(.*?)>', section) == [' open=""', '']
     assert len(re.findall('class="matrix"', section)) == 4
@@ -146,9 +146,9 @@ def test_the_best_and_the_worst(groups):
 
 def test_pictures_that_cannot_be_had_are_told(groups):
     section = pictures(groups, 1)
-    assert 'No pictures of other: other has no checkpoint of its best validation' in section
+    assert 'No images of other: other no longer has the checkpoint of its best' in section
     assert '<img' not in section
-    assert 'No images were asked for.' in pictures(groups, 0)
+    assert 'No images were requested.' in pictures(groups, 0)
 
 
 def test_colours():
@@ -226,7 +226,7 @@ def test_pseudo_label_quality(trained, tmp_path):
     assert [list(each) for each in found.values()] == [[0, 2]] * 3
     assert [each[0]['images'] for each in found.values()] == [5, 3, 4]
     section = pseudo_label_quality(groups)
-    assert 'label files of targets’ training images were opened' in section
+    assert 'compares the pseudo-labels with labels of the targets’ training images' in section
     assert section.count('<svg') == 3
     table = rows(section)
     assert len(table) == 1 + 3 * 2
@@ -240,5 +240,5 @@ def test_without_the_data_that_is_told(trained, tmp_path):
     for target in groups[0].first.config.train_dataloader.dataset.targets:
         target.data_root = str(tmp_path / 'gone')
     section = pseudo_label_quality(groups)
-    assert 'None of mlcl:' in section and 'does not exist' in section
+    assert 'No pseudo-labels of mlcl:' in section and 'does not exist' in section
     assert '<svg' not in section

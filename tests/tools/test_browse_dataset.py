@@ -83,7 +83,7 @@ def test_each_stage(browse, tmp_path):
     assert headings(warmup[1]) == [['image', 'label'], *[['weak view']] * 3]
     colours = [f'in the colours of {name}' for name in ('other_day', 'dusk', 'cityscapes')]
     for titles, sections in (mlcl, teacher):
-        assert 'WITHOUT PSEUDO-LABELS: give --work-dir or --checkpoint' in titles
+        assert 'WITHOUT PSEUDO-LABELS: use --work-dir or --checkpoint' in titles
         assert headings(sections) == [
             ['image', 'label', *colours],
             *(
@@ -186,8 +186,8 @@ def test_a_checkpoint_labels_whole_images(browse, checkpoint, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
-        (['mlcl', '--work-dir', 'nowhere'], 'nowhere has no pseudo-labels: give the work dir of'),
-        (['teacher', '--work-dir', 'nowhere'], 'This config stores no pseudo-labels: give --check'),
+        (['mlcl', '--work-dir', 'nowhere'], 'nowhere has no pseudo-labels: use the work dir of'),
+        (['teacher', '--work-dir', 'nowhere'], 'This config stores no pseudo-labels: use --check'),
         (['mlcl', '--checkpoint', 'x.pth'], 'The checkpoint x.pth does not exist: give'),
     ],
 )

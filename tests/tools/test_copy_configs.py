@@ -24,7 +24,7 @@ def contents(folder):
 
 def test_a_config_of_ones_own(copy_configs, tmp_path, capsys):
     copy_configs()
-    assert capsys.readouterr().out == 'configs has the shipped configs.\n'
+    assert capsys.readouterr().out == 'configs contains the shipped configs.\n'
     assert contents(tmp_path / 'configs') == contents(ROOT / 'configs')
     assert not list(tmp_path.rglob('__pycache__'))
     own = tmp_path / 'configs/mlcl/own.py'
@@ -38,6 +38,6 @@ def test_a_config_of_ones_own(copy_configs, tmp_path, capsys):
 def test_nothing_is_overwritten(copy_configs, tmp_path, kind):
     path = tmp_path / 'mine'
     path.mkdir() if kind == 'folder' else path.touch()
-    with pytest.raises(InputError, match='mine is there already: choose another DIR'):
+    with pytest.raises(InputError, match='mine exists already: choose another DIR'):
         copy_configs('mine')
     assert list(tmp_path.rglob('*')) == [path]

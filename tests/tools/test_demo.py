@@ -50,7 +50,7 @@ def test_demo(tmp_path, monkeypatch, capfd):
     assert f'{tmp_path / "report.html"} shows the runs' in printed
     for name in ('source_only', 'warmup', 'mlcl'):
         assert f'</i>{name}</span>' in page
-        assert f'No pictures of {name}' not in page
+        assert f'No images of {name}' not in page
     # of the one validation image of each target: image, truth and three predictions
     assert page.count('<img') == 3 * 5
     assert '<th scope="row">cityscapes</th>' in page

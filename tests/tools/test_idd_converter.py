@@ -132,8 +132,8 @@ def test_unknown_label(tmp_path, run, label):
     path = write_polygons(tmp_path, polygon(label, EVERYWHERE))
     with pytest.raises(InputError) as refused:
         run(tmp_path)
-    assert (
-        str(refused.value) == f'{path} has an object labelled {label!r}, which is no label of IDD.'
+    assert str(refused.value) == (
+        f'{path} has an object labelled {label!r}, which is not a label of IDD: download it again.'
     )
     assert not label_image(tmp_path).exists()
 

@@ -44,7 +44,7 @@ def case(tmp_path):
 def test_what_it_says(converted):
     path, output = converted
     assert f'{path}: ResNet101 of iteration 56000, recorded mIoU 73.26.' in output
-    assert 'Left out, as only training needs it: FCDiscriminator.' in output
+    assert 'Skipped, because only training needs it: FCDiscriminator.' in output
     assert not list(path.parent.glob('*.partial'))
 
 
@@ -78,7 +78,10 @@ def test_the_golden_predictions(converted, case, tmp_path):
     ('arguments', 'sentence'),
     [
         (['none.pkl', '{}/x.pth', '--config', CONFIG], 'The checkpoint none.pkl does not exist'),
-        (['{}/x.pkl', '{}/x.pth', '--config', CONFIG], '{}/x.pkl is damaged or no checkpoint of P'),
+        (
+            ['{}/x.pkl', '{}/x.pth', '--config', CONFIG],
+            '{}/x.pkl is damaged or not a checkpoint of',
+        ),
         (['{}/x.pkl', '{}/x.pkl/y', '--config', CONFIG], 'The folder {}/x.pkl cannot be written'),
         (['{}/x.pkl', '{}/x.pth', '--config', 'no.py'], 'The config no.py does not exist: give'),
     ],

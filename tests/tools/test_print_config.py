@@ -57,7 +57,7 @@ def test_the_command_line_comes_last(print_config):
 
 def test_parts_of_a_dict_and_places_in_a_list(print_config):
     assert print_config('configs/demo/mlcl.py', '--where', 'model').splitlines() == [
-        'model is put together in',
+        'model is merged from',
         '  configs/demo/mlcl.py',
         '  configs/_base_/models/mcl_resnet101.py',
     ]
@@ -68,7 +68,7 @@ def test_parts_of_a_dict_and_places_in_a_list(print_config):
 
 @pytest.mark.parametrize('key', ['model.gama', 'model.targets.9', 'model.targets.one', 'train'])
 def test_what_is_not_set(print_config, key):
-    with pytest.raises(InputError, match=f'{key} is not set in configs/demo/mlcl.py: the default'):
+    with pytest.raises(InputError, match=f'{key} is not set in configs/demo/mlcl.py: correct'):
         print_config('configs/demo/mlcl.py', '--where', key)
 
 

@@ -88,7 +88,7 @@ def test_the_whole_method(toy_data, tmp_path):
         (mlcl / name).unlink()
     (mlcl / 'last_checkpoint').write_text(str(mlcl / 'iter_2.pth'))
     output = train('mlcl', mlcl, toy_data, '--resume', max_iters=4, options=WHOLE_METHOD)
-    assert f'MCLSegmentor, in {mlcl}, goes on from {mlcl}/iter_2.pth.' in output
+    assert f'MCLSegmentor, in {mlcl}, resumes from {mlcl}/iter_2.pth.' in output
     assert re.search(r'Iter\(train\) \[4/4\]', output)
     assert not re.search(r'Iter\(train\) \[2/4\]', output)
 

@@ -140,12 +140,12 @@ def test_what_is_there_is_left_alone(world, tmp_path):
     before = files(world)
     assert not write_toy_world(world, 8, (128, 64), 0)
     for settings_ in ((9, (128, 64), 0), (8, (64, 64), 0), (8, (128, 64), 1)):
-        with pytest.raises(InputError, match='holds something else than this toy world: remove'):
+        with pytest.raises(InputError, match='something other than this toy world: remove'):
             write_toy_world(world, *settings_)
     assert files(world) == before
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'thesis.txt').touch()
-    with pytest.raises(InputError, match='mine holds something else'):
+    with pytest.raises(InputError, match='mine contains something other'):
         write_toy_world(tmp_path / 'mine', 1, (32, 32), 0, replace=True)
     assert (tmp_path / 'mine' / 'thesis.txt').exists()
 
@@ -158,7 +158,7 @@ def test_a_toy_world_may_be_replaced(tmp_path):
 
 @pytest.mark.parametrize('numbers', [(0, (64, 64), 0), (1, (64, 31), 0), (1, (64, 64), -1)])
 def test_impossible_worlds(tmp_path, numbers):
-    with pytest.raises(InputError, match='A toy world needs one image or more, 32x32 pixels'):
+    with pytest.raises(InputError, match='needs at least one image, at least 32x32 pixels'):
         write_toy_world(tmp_path / 'w', *numbers)
 
 
@@ -172,4 +172,4 @@ def test_the_tool(tmp_path):
     assert marker == dict(version=1, images=5, validation_images=2, size=[64, 32], seed=3)
     done = subprocess.run([*map(str, tool[:-1]), '4'], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f'{tmp_path / "w"} holds something else')
+    assert done.stderr.splitlines()[-1].startswith(f'{tmp_path / "w"} contains something other')

@@ -1,6 +1,6 @@
 """Measure what a config costs: mlcl benchmark step --config CONFIG.
 
-Needs no data set. Prints a table and, as the last line, the same figures as JSON.
+It needs no data set. It prints a table and, as the last line, the same figures as JSON.
 """
 
 import argparse
@@ -47,13 +47,13 @@ from mlcl_mmseg.pseudo_labels.teacher import Teacher
 
 
 class Measured(NamedTuple):
-    """What is measured.
+    """A measurement.
 
     Attributes:
-        run (Callable): The call to time.
-        images (int): How many it handles.
-        more_figures (Callable, optional): What else is told of it, once it is known how many
-            milliseconds it takes.
+        run (Callable): The function to time.
+        images (int): Number of images that a call processes.
+        more_figures (Callable, optional): It returns further figures to print; its argument is the
+            median time of a call in milliseconds.
     """
 
     run: Callable[[], object]
@@ -64,47 +64,46 @@ class Measured(NamedTuple):
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Measure what a config costs')
-    parser.add_argument('what', choices=[*MEASURES], help='what is measured')
+    parser.add_argument('what', choices=[*MEASURES], help='what to measure')
     parser.add_argument('--config', required=True, help='config file')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-    parser.add_argument('--iters', type=int, default=10, help='calls that are counted')
+    parser.add_argument('--iters', type=int, default=10, help='number of timed calls')
     parser.add_argument('--precision', choices=PRECISIONS, default='fp32')
     parser.add_argument(
         '--unprepared',
         action='store_true',
-        help='let the loader read whole frames',
+        help='let the loader read the original images',
     )
     add_cfg_options(parser)
     return parser.parse_args()
 
 
 def build_segmentor(config: Config, device: str) -> DomainSegmentor:
-    """The config's segmentor with random weights."""
+    """Build the segmentor of a config with random weights."""
     config.model.backbone.init_cfg = None
     torch.manual_seed(0)
     return MODELS.build(config.model).to(device)
 
 
 def prepared_batch(config: Config, segmentor: DomainSegmentor) -> dict:
-    """Random inputs of a training step, on the segmentor's device."""
+    """Random inputs of a training step, on the device of the segmentor."""
     _, crop = sizes_of(config)
     return segmentor.data_preprocessor(random_batch(config, crop), True)['inputs']
 
 
 def operation_of(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
-    """An operation of a step that the method names, of a batch.
+    """Measure an operation of the training step that the method offers for measuring.
 
     Raises:
-        InputError: If the method has no such operation.
+        InputError: If the method does not offer the operation.
     """
     segmentor = build_segmentor(config, args.device)
     inputs = prepared_batch(config, segmentor)
     operations = segmentor.measured_operations(inputs)
     if args.what not in operations:
         raise InputError(
-            f'{args.config} has no {args.what}, as {type(segmentor).__name__} has '
-            f'{", ".join(operations) or "no operation"} to measure alone: give a config of a '
-            'method that has it.'
+            f'{args.config} has no operation {args.what} ({type(segmentor).__name__} has '
+            f'{", ".join(operations) or "none"}): choose the config of a method that has it.'
         )
 
     def run() -> object:
@@ -115,7 +114,7 @@ def operation_of(config: Config, args: argparse.Namespace, folder: Path) -> Meas
 
 
 def hook_of(config: Config, kind: str) -> dict | None:
-    """The config of a custom hook; None if there is no such hook."""
+    """The config of the custom hook of a type; None if there is no such hook."""
     return next((hook for hook in config.get('custom_hooks', []) if hook.type == kind), None)
 
 
@@ -123,23 +122,23 @@ def check_pseudo_labels(config: Config, args: argparse.Namespace) -> dict:
     """The config of the hook that stores pseudo-labels.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is no such hook.
     """
     hook = hook_of(config, 'PseudoLabelHook')
     if hook is None:
         raise InputError(
-            f'{args.config} stores no pseudo-labels: give a config with PseudoLabelHook.'
+            f'{args.config} stores no pseudo-labels: choose a config with PseudoLabelHook.'
         )
     return hook
 
 
 def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
-    """One complete target sample: image, both views, soft label; in this process."""
+    """Measure loading a target sample (image, both views, soft label) in this process."""
     if not args.unprepared:
         read_prepared(config, folder / 'prepared')
     dataset = DATASETS.build(config.train_dataloader.dataset)
     if not dataset.targets:
-        raise InputError(f'{args.config} has no targets: give a config of a method that has some.')
+        raise InputError(f'{args.config} has no targets: choose the config of a method with some.')
     dataset.pseudo_labels = random_pseudo_labels(config, dataset, folder)
     positions = itertools.count()
     return Measured(
@@ -159,7 +158,7 @@ def read_prepared(config: Config, out: Path) -> None:
 
 
 def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
-    """A training step: forward, backward and update."""
+    """Measure a training step: forward pass, backward pass and update."""
     use_precision(config.optim_wrapper, args.precision)
     segmentor = build_segmentor(config, args.device).train()
     if hook_of(config, 'TeacherHook') is not None:
@@ -173,7 +172,7 @@ def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Meas
         return segmentor.train_step(batch, optim_wrapper)
 
     def more_figures(milliseconds: float) -> dict[str, object]:
-        """Where the time goes, how much arithmetic there is, and how fast it is done."""
+        """The share of time of each part of the step, its arithmetic, and the speed of it."""
         seconds = step_parts(step, args.device)
         total = sum(seconds.values())
         operations = operations_of_step(segmentor, batch)
@@ -187,7 +186,10 @@ def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Meas
 
 
 def measure_pseudo(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
-    """Pseudo-labels of a batch of whole images: network, coding, files; without their decoding."""
+    """Measure pseudo-labels of a batch of whole images: network, encoding and writing.
+
+    Decoding the images is not included.
+    """
     (height, width), _ = sizes_of(config)
     hook = check_pseudo_labels(config, args)
     images = torch.rand(hook.get('batch_size', 16), 3, height, width, device=args.device)
@@ -205,7 +207,7 @@ def measure_pseudo(config: Config, args: argparse.Namespace, folder: Path) -> Me
 
 
 def measure_inference(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
-    """Prediction of a batch of whole images with the deployed head, as in validation."""
+    """Measure predicting a batch of whole images with the deployed head, as in validation."""
     (height, width), _ = sizes_of(config)
     size = config.val_dataloader.batch_size
     images = torch.rand(size, 3, height, width, device=args.device)
@@ -231,21 +233,25 @@ MEASURES = dict(
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
-    """Measure what the command line says.
+    """Run the measurement that the command line chooses.
 
     Args:
         args (argparse.Namespace): The command line.
-        folder (Path): For what is written by what is measured.
+        folder (Path): Folder for files that the measured functions write.
+
+    Returns:
+        dict[str, object]: The figures by name.
 
     Raises:
-        InputError: If there is no such device or precision, or the config has no such part.
+        InputError: If the device or the precision is not available, or if the config lacks the
+            part to measure.
     """
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise InputError('--device cuda needs a GPU: use --device cpu.')
     if args.iters < 1:
-        raise InputError(f'--iters is {args.iters}: count one call or more.')
+        raise InputError(f'--iters is {args.iters}: use a number from 1.')
     if args.what == 'loader':
-        # it works on the CPU, and its precision is no choice
+        # the loader runs on the CPU, and its precision is fixed
         args.device, args.precision = 'cpu', 'fp32'
     check_precision(args.precision, args.device == 'cuda')
     config = load_config(args.config, args.cfg_options, None, 'none')
@@ -270,7 +276,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure, and print a table and one line of JSON."""
+    """Measure, and print a table and a line of JSON."""
     args = parse_args()
     frames = drawn_frames() if args.what == 'loader' else nullcontext()
     with frames, tempfile.TemporaryDirectory() as folder:

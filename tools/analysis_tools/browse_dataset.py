@@ -1,7 +1,8 @@
-"""See what training sees: mlcl browse_dataset CONFIG --out DIR.
+"""Show the batches that training uses: mlcl browse_dataset CONFIG --out DIR.
 
-One contact sheet for each batch, from the first on. Pseudo-labels are those in a work dir, or those
-that a checkpoint gives: of the command line, of load_from, or of the complete stage before.
+It writes a contact sheet for each batch, starting with the first. Pseudo-labels are read from a
+work dir, or predicted by a checkpoint: that of the command line, of load_from, or of the complete
+stage before.
 """
 
 import argparse
@@ -42,22 +43,25 @@ LOADER, TEACHER = 'LoadSoftPseudoLabel', 'TeacherHook'
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='See what training sees, batch by batch')
+    parser = argparse.ArgumentParser(description='Show the batches that training uses')
     parser.add_argument('config', help='config file')
     parser.add_argument('--out', required=True, help='folder for the contact sheets')
-    parser.add_argument('--batches', type=count, default=2, help='how many, from the first on')
-    parser.add_argument('--seed', type=int, help="of the stream; by default the config's")
+    parser.add_argument(
+        '--batches', type=count, default=2, help='number of batches, starting with the first'
+    )
+    parser.add_argument('--seed', type=int, help="seed of the stream (default: the config's)")
     labels = parser.add_mutually_exclusive_group()
-    labels.add_argument('--work-dir', help='of a run whose latest pseudo-labels are shown')
-    labels.add_argument('--checkpoint', help='that makes pseudo-labels')
+    labels.add_argument('--work-dir', help='work dir of a run whose latest pseudo-labels are shown')
+    labels.add_argument('--checkpoint', help='checkpoint that predicts pseudo-labels')
     add_cfg_options(parser)
     return parser.parse_args()
 
 
 def checkpoint_of(config: Config, given: str | None) -> str | None:
-    """What makes pseudo-labels: the file given, ``load_from``, or the best of the stage before.
+    """The checkpoint that predicts pseudo-labels.
 
-    None without any of them; a stage before counts when it is complete.
+    It is ``given``, or ``load_from`` of the config, or the best checkpoint of the stage before if
+    that is complete, or None.
     """
     path = given or config.get('load_from')
     if path is None and config.get('stage_before') is not None:
@@ -68,15 +72,15 @@ def checkpoint_of(config: Config, given: str | None) -> str | None:
 
 
 def latest_generation(work_dir: str) -> PseudoLabelGeneration:
-    """The newest pseudo-labels of a run.
+    """The latest pseudo-labels of a run.
 
     Raises:
-        InputError: If it has none.
+        InputError: If the run has no pseudo-labels.
     """
     found = generations(Path(work_dir, 'pseudo_labels'))
     if not found:
         raise InputError(
-            f'{work_dir} has no pseudo-labels: give the work dir of a run that stores some, or '
+            f'{work_dir} has no pseudo-labels: use the work dir of a run that stores some, or '
             '--checkpoint.'
         )
     return found[-1]
@@ -90,10 +94,13 @@ def generate(
     positions: Sequence[StreamPosition],
     folder: str,
 ) -> PseudoLabelGeneration:
-    """The pseudo-labels of the images at some positions, as PseudoLabelHook makes them of all."""
+    """Predict pseudo-labels for the images at some positions of the stream.
+
+    PseudoLabelHook does the same for all images in training.
+    """
     hook = next((each for each in config.custom_hooks if each.type == 'PseudoLabelHook'), None)
     if hook is None:
-        raise InputError('There is no PseudoLabelHook: put it into custom_hooks of the config.')
+        raise InputError('There is no PseudoLabelHook: add it to custom_hooks of the config.')
     generation = PseudoLabelGeneration(folder, 0)
     generation.begin()
     for index, domain in enumerate(dataset.targets):
@@ -118,7 +125,7 @@ def labelled(
     segmentor: DomainSegmentor,
     positions: Sequence[StreamPosition],
 ) -> Iterator[tuple[MultiDomainDataset, str]]:
-    """The training set with the pseudo-labels that there are, and where these come from."""
+    """The training data set with pseudo-labels if available, and a note on their source."""
     settings = config.train_dataloader.dataset
     stored = any(step['type'] == LOADER for step in settings.target_pipeline)
     in_step = any(hook.type == TEACHER for hook in config.get('custom_hooks') or [])
@@ -127,7 +134,7 @@ def labelled(
         return
     if args.work_dir is not None:
         if not stored:
-            raise InputError('This config stores no pseudo-labels: give --checkpoint instead.')
+            raise InputError('This config stores no pseudo-labels: use --checkpoint instead.')
         dataset = DATASETS.build(settings)
         dataset.pseudo_labels = latest_generation(args.work_dir)
         yield dataset, f'Pseudo-labels from {dataset.pseudo_labels.folder}'
@@ -137,7 +144,7 @@ def labelled(
         settings.target_pipeline = [
             step for step in settings.target_pipeline if step['type'] != LOADER
         ]
-        yield DATASETS.build(settings), 'WITHOUT PSEUDO-LABELS: give --work-dir or --checkpoint'
+        yield DATASETS.build(settings), 'WITHOUT PSEUDO-LABELS: use --work-dir or --checkpoint'
         return
     segmentor.require(segmentor.labelling_parts)
     load_checkpoint(segmentor, checkpoint, map_location='cpu')
@@ -156,7 +163,7 @@ def main() -> None:
     config = load_config(args.config, args.cfg_options, None, 'none')
     check_writable(args.out, '--out')
     init_default_scope('mmseg')
-    # the network is needed for pseudo-labels only, and these come from a checkpoint
+    # only pseudo-labels need the weights of the network, and a checkpoint supplies them
     config.model.backbone.init_cfg = None
     segmentor = MODELS.build(config.model).eval()
     size = config.train_dataloader.batch_size

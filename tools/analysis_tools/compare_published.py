@@ -1,4 +1,4 @@
-"""Compare a run's validations with the authors': mlcl compare_published WORK_DIR."""
+"""Compare the validations of a run with the authors': mlcl compare_published WORK_DIR."""
 
 import argparse
 from pathlib import Path
@@ -24,20 +24,23 @@ from mlcl_mmseg.report.run import config_file, read_config, read_lines, validati
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description="Compare the validations of MCL with the authors' curve, also while it trains."
+        description="Compare the validations of a run of MCL with the authors' curve; this also "
+        'works while the run is training.'
     )
-    parser.add_argument('work_dir', type=Path, help='work dir of MCL')
+    parser.add_argument('work_dir', type=Path, help='work dir of a run of MCL')
     parser.add_argument(
-        '--setting', choices=published_results(), help="the authors' setting, if not as the config"
+        '--setting',
+        choices=published_results(),
+        help="the authors' setting (default: that of the config)",
     )
-    parser.add_argument('--out', type=Path, help='the picture (default: WORK_DIR/published.png)')
+    parser.add_argument('--out', type=Path, help='the figure (default: WORK_DIR/published.png)')
     return parser.parse_args()
 
 
 def print_table(
     found: dict[int, dict[str, float]], differences: dict[int, dict[str, float]]
 ) -> None:
-    """Print the run's figures, with the differences to the authors' in brackets."""
+    """Print the mIoU of the run, with the differences from the authors' in brackets."""
     names = list(next(iter(differences.values())))
     table = PrettyTable(['iteration', *names])
     table.align = 'r'
@@ -54,7 +57,7 @@ def draw(
     setting: str,
     path: Path,
 ) -> None:
-    """Draw both curves, a colour a domain: the run's full, the authors' dashed."""
+    """Plot both curves, with a colour per domain: the run solid, the authors dashed."""
     figure, axes = pyplot.subplots(figsize=(9, 5), layout='constrained')
     for number, name in enumerate(next(iter(published.values()))):
         for curve, style, owner in ((published, '--', 'authors'), (found, '-', 'this run')):
@@ -70,7 +73,7 @@ def draw(
 
 
 def main() -> None:
-    """Compare what the command line names."""
+    """Compare the run that the command line names."""
     args = parse_args()
     config = read_config(config_file(args.work_dir))
     setting = args.setting or setting_of(config)
@@ -85,16 +88,16 @@ def main() -> None:
     found = validations_of(read_lines(args.work_dir))
     if not found:
         raise MissingFileError(
-            f'{args.work_dir} holds no validation (*/vis_data/scalars.json): give the work dir of '
+            f'{args.work_dir} has no validations (*/vis_data/scalars.json): pass the work dir of '
             'a run that has been validated.'
         )
     differences = compare(found, published)
     print_table(found, differences)
     last = list(differences.values())[-3:]
     print(
-        f"mIoU (%), in brackets the difference to the authors' {setting}. Mean over the targets, "
+        f"mIoU (%), in brackets the difference from the authors' {setting}. Mean over the targets, "
         f'last {len(last)} validations: {sum(row["mean"] for row in last) / len(last):+.2f}. The '
-        f"authors' mean moves by {fluctuation(published):.2f} from one validation to the next "
+        f"authors' mean changes by {fluctuation(published):.2f} from one validation to the next "
         '(median).'
     )
     picture = args.out or args.work_dir / 'published.png'

@@ -1,4 +1,4 @@
-"""Print the authors' tables as Markdown, as docs/results.md has them."""
+"""Print the authors' tables as Markdown, as they appear in docs/results.md."""
 
 from mlcl_mmseg.methods.mcl.released.published import results_markdown
 

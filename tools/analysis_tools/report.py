@@ -1,4 +1,4 @@
-"""Show runs on one page that needs nothing else: mlcl report WORK_DIR [WORK_DIR ...] --out FILE."""
+"""Show runs on a self-contained HTML page: mlcl report WORK_DIR [WORK_DIR ...] --out FILE."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ from mlcl_mmseg.report.page import write_report
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Show runs, also while they train, on one page that needs nothing else.'
+        description='Show runs on a self-contained HTML page; this also works while they train.'
     )
     parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR')
     parser.add_argument('--out', type=Path, required=True, help='the page, an .html file')
@@ -19,16 +19,16 @@ def parse_args() -> argparse.Namespace:
         '--images',
         type=count_from_zero,
         default=2,
-        help='how many of the best and of the worst images of each domain (default: 2)',
+        help='number of best and of worst images to show for each domain (default: 2)',
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Write the page of what the command line names."""
+    """Write the page of the runs that the command line names."""
     args = parse_args()
     if args.out.is_dir():
-        raise InputError(f'--out {args.out} is a folder: give the page, an .html file.')
+        raise InputError(f'--out {args.out} is a folder: use the name of an .html file.')
     check_writable(str(args.out.parent), '--out')
     write_report(args.work_dirs, args.out, args.images)
     print(f'{args.out} shows the runs: open it in a browser.')

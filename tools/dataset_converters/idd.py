@@ -1,7 +1,7 @@
-"""Make the label images of IDD from the polygons it is downloaded with.
+"""Make the label images of IDD from the polygons that it is distributed with.
 
-Like the official AutoNUE converter: objects are painted in their order over 'unlabeled'. An
-interrupted run goes on where it stopped.
+As in the official AutoNUE converter, objects are painted over 'unlabeled' in their order. After an
+interruption, the next run continues where the last one stopped.
 """
 
 import argparse
@@ -19,29 +19,33 @@ from mlcl_mmseg.errors import InputError
 
 POLYGONS = '_gtFine_polygons.json'
 LABELS = '_gtFine_labelids.png'
-# pixels of a side
+# largest accepted width and height, in pixels
 LARGEST = 20000
 LABEL_IDS = {name: raw_id for raw_id, (name, *_) in RAW_LABELS.items()}
 
 
 def label_id(label: str, path: Path) -> int:
-    """The raw id of a label; one that is unknown with the ending 'group' counts without it.
+    """The raw id of a label.
+
+    If a label with the suffix 'group' is unknown, the label without the suffix is used.
 
     Args:
         label (str): The label of an object.
-        path (Path): The file it came from, for the error message.
+        path (Path): The file with the label, for the error message.
 
     Returns:
-        int: 0 to 39.
+        int: The raw id, 0 to 39.
 
     Raises:
-        InputError: If there is no such label.
+        InputError: If the label is unknown.
     """
     if label in LABEL_IDS:
         return LABEL_IDS[label]
     if label.removesuffix('group') in LABEL_IDS:
         return LABEL_IDS[label.removesuffix('group')]
-    raise InputError(f'{path} has an object labelled {label!r}, which is no label of IDD.')
+    raise InputError(
+        f'{path} has an object labelled {label!r}, which is not a label of IDD: download it again.'
+    )
 
 
 def paint(path: Path) -> Image.Image:
@@ -54,37 +58,38 @@ def paint(path: Path) -> Image.Image:
         Image.Image: Raw label ids, 8-bit, one channel.
 
     Raises:
-        InputError: If the file is no JSON, is incomplete or has an unknown label.
+        InputError: If the file is not valid JSON, is incomplete or has an unknown label.
     """
     try:
         annotation = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise InputError(f'{path} is not valid JSON, download it again: {error}.') from error
+        raise InputError(f'{path} is not valid JSON ({error}): download it again.') from error
     if not isinstance(annotation, dict):
-        raise InputError(f'{path} holds no object, download it again.')
+        raise InputError(f'{path} does not contain a JSON object: download it again.')
     missing = {'imgWidth', 'imgHeight', 'objects'} - set(annotation)
     if missing:
-        raise InputError(f'{path} has no {", ".join(sorted(missing))}, download it again.')
+        raise InputError(f'{path} has no {", ".join(sorted(missing))}: download it again.')
     size = annotation['imgWidth'], annotation['imgHeight']
     if not all(isinstance(each, int) and 0 < each <= LARGEST for each in size):
-        raise InputError(f'{path} is of an image of size {size}, download it again.')
+        raise InputError(f'{path} gives an impossible image size {size}: download it again.')
     try:
         return paint_objects(annotation['objects'], size, path)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f'{path} has a damaged object ({type(error).__name__}: {error}), download it again.'
+            f'{path} has a damaged object ({type(error).__name__}: {error}): download it again.'
         ) from error
 
 
 def paint_objects(objects: list[dict], size: tuple[int, int], path: Path) -> Image.Image:
-    """Paint the objects of a frame, in their order.
+    """Paint the objects of a frame in their order.
 
     Args:
-        objects (list[dict]): With ``label``, ``polygon`` (corners x, y) and perhaps ``deleted``.
+        objects (list[dict]): Objects with the keys ``label``, ``polygon`` (a list of corners
+            (x, y)) and optionally ``deleted``.
         size (tuple[int, int]): (width, height) in pixels.
-        path (Path): The file they came from, for the error message.
+        path (Path): The file with the objects, for the error message.
 
     Returns:
         Image.Image: Raw label ids, 8-bit, one channel.
@@ -105,7 +110,10 @@ def label_path(path: Path) -> Path:
 
 
 def convert(path: Path) -> None:
-    """Write the label image of one polygon file: aside first, so that none is ever incomplete."""
+    """Write the label image of a polygon file.
+
+    It is written to a temporary file and then renamed, so a label image is never incomplete.
+    """
     partial = label_path(path).with_suffix('.png.partial')
     paint(path).save(partial, format='PNG')
     partial.replace(label_path(path))
@@ -114,9 +122,12 @@ def convert(path: Path) -> None:
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Make the label images of IDD from its polygons.')
-    parser.add_argument('data_root', type=Path, help='the folder that holds gtFine')
+    parser.add_argument('data_root', type=Path, help='the folder that contains gtFine')
     parser.add_argument(
-        '--workers', type=int, default=os.cpu_count(), help='processes, default: one a CPU core'
+        '--workers',
+        type=int,
+        default=os.cpu_count(),
+        help='number of processes (default: one per CPU core)',
     )
     return parser.parse_args()
 
@@ -128,7 +139,7 @@ def main() -> None:
     if not polygons:
         raise InputError(
             f'{args.data_root} has no gtFine/<split>/<drive>/*{POLYGONS}: '
-            'give the folder into which IDD was unpacked.'
+            'pass the folder into which IDD was unpacked.'
         )
     todo = [path for path in polygons if not label_path(path).exists()]
     with ProcessPoolExecutor(args.workers) as executor:

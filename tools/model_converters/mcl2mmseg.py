@@ -1,4 +1,4 @@
-"""Convert a released checkpoint: mlcl mcl2mmseg SRC DST --config C."""
+"""Convert a checkpoint of the released program: mlcl mcl2mmseg SRC DST --config C."""
 
 import argparse
 import io
@@ -21,37 +21,37 @@ from mlcl_mmseg.safe_load import read_checkpoint
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Convert a checkpoint of the released program, of the warm-up or MCL'
+        description='Convert a warm-up or MCL checkpoint of the released program'
     )
-    parser.add_argument('source', metavar='SRC', help='the released checkpoint, a .pkl')
+    parser.add_argument('source', metavar='SRC', help='the checkpoint to convert, a .pkl')
     parser.add_argument('destination', metavar='DST', type=Path, help='the new checkpoint, a .pth')
     parser.add_argument('--config', required=True, help='config of the same setting and stage')
     return parser.parse_args()
 
 
 def build_model(config: Config) -> MultiTargetSegmentor:
-    """The model of a config, with whatever weights.
+    """Build the model of a config; its weights are arbitrary.
 
     Raises:
-        InputError: If it is of no stage of the released program.
+        InputError: If the config is not for a stage of the released program.
     """
     init_default_scope('mmseg')
     model = MODELS.build(config.model)
     if not isinstance(model, MultiTargetSegmentor):
         raise InputError(
-            f'{config.filename} is neither a warm-up nor MCL: give one of configs/warmup or '
+            f'{config.filename} is neither a warm-up nor MCL: choose one in configs/warmup or '
             'configs/mlcl.'
         )
     return model
 
 
 def main() -> None:
-    """Convert what the command line says."""
+    """Convert the checkpoint that the command line names."""
     args = parse_args()
     config = load_config(args.config, {}, None, 'none')
     check_writable(str(args.destination.parent), 'DST')
     if args.destination.is_dir() or args.destination.resolve() == Path(args.source).resolve():
-        raise InputError(f'{args.destination} is a folder or SRC itself: give a new file as DST.')
+        raise InputError(f'{args.destination} is a folder or SRC itself: choose a new file as DST.')
     network = find_network(read_checkpoint(args.source), args.source)
     model = build_model(config)
     checkpoint = convert(network, model, args.config)
@@ -60,9 +60,12 @@ def main() -> None:
         write_durably(args.destination, content.getvalue())
     best = '' if network.best_miou is None else f', recorded mIoU {network.best_miou:.2f}'
     print(f'{args.destination}: {network.name} of iteration {network.iteration}{best}.')
-    print(f'Its heads are taken for those of {", ".join(model.targets)}: the file does not tell.')
+    print(
+        f'Its heads are assigned to {", ".join(model.targets)} in this order, as the file does not '
+        'name their domains.'
+    )
     if network.left_out:
-        print(f'Left out, as only training needs it: {", ".join(network.left_out)}.')
+        print(f'Skipped, because only training needs it: {", ".join(network.left_out)}.')
 
 
 if __name__ == '__main__':

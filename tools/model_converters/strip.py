@@ -1,4 +1,4 @@
-"""Keep what deployment needs of a checkpoint: mlcl strip SRC DST."""
+"""Keep only the weights that deployment needs: mlcl strip SRC DST."""
 
 import argparse
 import io
@@ -15,18 +15,18 @@ from mlcl_mmseg.safe_load import read_checkpoint
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Keep what deployment needs of a checkpoint')
-    parser.add_argument('source', metavar='SRC', type=Path, help='a checkpoint of a training')
+    parser = argparse.ArgumentParser(description='Keep only the weights that deployment needs')
+    parser.add_argument('source', metavar='SRC', type=Path, help='a checkpoint of tools/train.py')
     parser.add_argument('destination', metavar='DST', type=Path, help='the new checkpoint, a .pth')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Strip what the command line says."""
+    """Strip the checkpoint that the command line names."""
     args = parse_args()
     check_writable(str(args.destination.parent), 'DST')
     if args.destination.exists():
-        raise InputError(f'{args.destination} is there already: give a new file as DST.')
+        raise InputError(f'{args.destination} exists already: choose a new file as DST.')
     stripped = strip(read_checkpoint(args.source), str(args.source))
     with io.BytesIO() as content:
         torch.save(stripped, content)

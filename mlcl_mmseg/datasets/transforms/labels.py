@@ -6,7 +6,7 @@ from mmseg.registry import TRANSFORMS
 
 from ...errors import MissingFileError
 from ...pseudo_labels.store import load_soft_pseudo_label
-from ..image_files import open_image
+from ..image_files import REPLACE, open_image
 
 
 @TRANSFORMS.register_module()
@@ -25,7 +25,7 @@ class LoadRawLabel(BaseTransform):
         """
         if 'seg_map_path' not in results:
             return results
-        label = open_image(results['seg_map_path'])
+        label = open_image(results['seg_map_path'], remedy=results.get('remedy', REPLACE))
         height, width = results['ori_shape']
         results['label_format'].check(label, (width, height), results['seg_map_path'])
         results['gt_seg_map'] = np.array(label)

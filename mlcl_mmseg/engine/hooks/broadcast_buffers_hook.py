@@ -1,4 +1,4 @@
-"""Validate the network that is saved."""
+"""The same buffers in every process for validation."""
 
 from mmengine.dist import broadcast
 from mmengine.hooks import Hook
@@ -10,15 +10,15 @@ from ...methods.base import segmentor_of
 
 @HOOKS.register_module()
 class BroadcastBuffersHook(Hook):
-    """Gives every process the main process's buffers before a validation.
+    """Broadcast the buffers of the main process to all processes before a validation.
 
-    Batch norm that trains keeps running statistics of its own in each process; the main process's
-    are those that checkpoints hold.
+    In training, each process has its own running statistics of batch norm, and checkpoints contain
+    those of the main process. With this hook, validation evaluates the network that is saved.
     """
 
     priority = 'VERY_HIGH'
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Broadcast the buffers; nothing happens in a single process."""
+        """Broadcast the buffers; in a single process this does nothing."""
         for buffer in segmentor_of(runner).buffers():
             broadcast(buffer, src=0)

@@ -1,4 +1,4 @@
-"""Pictures of a training: what the network makes of a few validation images of each domain."""
+"""Contact sheets of the predictions for a few validation images of each domain."""
 
 import numpy as np
 import torch
@@ -21,15 +21,16 @@ from .data_check_hook import validation_domains
 
 @HOOKS.register_module()
 class ContactSheetHook(Hook):
-    """Adds a contact sheet of each validation domain to the visualiser's backends.
+    """Add a contact sheet of each validation domain to the visualiser's backends.
 
-    Image, prediction, label and what the method adds (``validation_columns`` of the segmentor). The
-    main process draws, always the same images, and nothing that trains depends on it.
+    A sheet shows image, prediction, label and the columns of the method, see
+    ``validation_columns`` of the segmentor. The main process always draws the same images. The hook
+    has no influence on training.
 
     Args:
-        interval (int): Validations between sheets; the last one has a sheet in any case. 0 for
-            none at all.
-        images (int): Of each domain, evenly spaced over its validation set.
+        interval (int): Number of validations between sheets. The last validation always has a
+            sheet. With 0, no sheets are drawn.
+        images (int): Number of images per domain, evenly spaced over its validation set.
     """
 
     def __init__(self, interval: int = 5, images: int = 2) -> None:
@@ -37,7 +38,7 @@ class ContactSheetHook(Hook):
         self.images = images
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Draw if it is due."""
+        """Draw the sheets if they are due."""
         if not (is_training(runner) and is_main_process() and self.is_due(runner)):
             return
         metrics, segmentor = metrics or {}, segmentor_of(runner)
@@ -49,7 +50,7 @@ class ContactSheetHook(Hook):
             runner.visualizer.add_image(f'contact_sheet_{domain.domain}', sheet, runner.iter)
 
     def is_due(self, runner: Runner) -> bool:
-        """Whether this validation is one of those that are drawn."""
+        """Whether sheets are drawn after this validation."""
         every = self.interval * runner.train_loop.val_interval
         return every > 0 and (runner.iter % every == 0 or runner.iter == runner.max_iters)
 
@@ -57,13 +58,13 @@ class ContactSheetHook(Hook):
 def domain_sheet(
     segmentor: DomainSegmentor, domain: DomainDataset, images: int, title: str
 ) -> np.ndarray:
-    """The contact sheet of one domain.
+    """Draw the contact sheet of one domain.
 
     Args:
-        segmentor (DomainSegmentor): In eval mode.
+        segmentor (DomainSegmentor): The segmentor, in eval mode.
         domain (DomainDataset): A validation set.
-        images (int): How many of its images.
-        title (str): Above all.
+        images (int): Number of images to show.
+        title (str): Title at the top of the sheet.
 
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
@@ -71,7 +72,7 @@ def domain_sheet(
     classes, palette = domain.metainfo['classes'], domain.metainfo['palette']
     rows = []
     for number in sorted({*np.linspace(0, len(domain), images, endpoint=False).astype(int)}):
-        # the pipeline of a validation may draw
+        # the validation pipeline may use random numbers
         with seeded(int(number)):
             sample = domain[int(number)]
         columns = validation_columns(segmentor, sample, domain.domain)
@@ -83,7 +84,7 @@ def domain_sheet(
 
 @torch.no_grad()
 def validation_columns(segmentor: DomainSegmentor, sample: dict, domain: str) -> Columns:
-    """Image, prediction, label and what the method adds, of a sample of a validation set."""
+    """Return image, prediction, label and the method's columns for a validation sample."""
     batch = segmentor.data_preprocessor(pseudo_collate([sample]), False)
     images = batch['inputs']
     label = sample['data_samples'].gt_sem_seg.data
@@ -97,6 +98,6 @@ def validation_columns(segmentor: DomainSegmentor, sample: dict, domain: str) ->
 
 @torch.no_grad()
 def predicted(segmentor: DomainSegmentor, sample: dict) -> Tensor:
-    """The classes that are predicted of an image, (h, w) at the size of its label."""
+    """Predict the classes of an image, (h, w) at the size of its label."""
     (prediction,) = segmentor.val_step(pseudo_collate([sample]))
     return prediction.pred_sem_seg.data[0]

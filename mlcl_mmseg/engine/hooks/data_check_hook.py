@@ -1,4 +1,4 @@
-"""Data that a training cannot use, named before it starts."""
+"""Check of the data before a training starts."""
 
 import time
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ from ..runner_access import is_training
 
 @HOOKS.register_module()
 class DataCheckHook(Hook):
-    """Checks that model and data fit and that every file can be used, before weights are loaded.
+    """Check that the model fits the data and every data file is usable, before weights are loaded.
 
-    The main process alone reads the headers of all images and labels.
+    Only the main process reads the headers of all images and labels.
     """
 
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
-        """Check a training's data; a test checks nothing.
+        """Check the data of a training; nothing is checked for a test.
 
         Raises:
             InputError: If the model has other classes or targets than the data, or
-                :func:`check_data` finds a file or a domain wrong.
+                :func:`check_data` finds an unusable file or domain.
         """
         if not is_training(runner) or not is_main_process():
             return
@@ -48,7 +48,7 @@ class DataCheckHook(Hook):
 
 
 def validation_domains(runner: Runner) -> list[DomainDataset]:
-    """The domains that a training is validated on; data sets of other kinds are left out."""
+    """Return the domains on which a training is validated; other types of data sets are skipped."""
     if runner.val_loop is None:
         return []
     dataset = runner.val_loop.dataloader.dataset
@@ -58,7 +58,7 @@ def validation_domains(runner: Runner) -> list[DomainDataset]:
 
 
 def check_classes(segmentor: nn.Module, domains: Sequence[DomainDataset]) -> None:
-    """Raise InputError unless the model and all domains have one number of classes."""
+    """Raise InputError unless the model and all domains have the same number of classes."""
     for domain in domains:
         num_classes = len(domain.metainfo['classes'])
         if num_classes != segmentor.num_classes:
@@ -69,7 +69,7 @@ def check_classes(segmentor: nn.Module, domains: Sequence[DomainDataset]) -> Non
 
 
 def check_targets(segmentor: nn.Module, train: MultiDomainDataset) -> None:
-    """Raise InputError unless a model with targets has those of the data set, in their order."""
+    """Raise InputError if a model has targets that differ from the data set's in name or order."""
     expected = train.metainfo['targets']
     found = getattr(segmentor, 'targets', None)
     if found is not None and found != expected:

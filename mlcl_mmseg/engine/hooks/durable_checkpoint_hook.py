@@ -1,4 +1,4 @@
-"""Checkpoints that a crash cannot take away, and that can be read safely."""
+"""Checkpoints that survive a crash and can be read safely."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,23 +18,26 @@ from ...methods.base import DomainSegmentor, segmentor_of
 
 @HOOKS.register_module()
 class DurableCheckpointHook(CheckpointHook):
-    """:class:`mmengine.hooks.CheckpointHook`, in another order, of whole files and plain content.
+    """:class:`mmengine.hooks.CheckpointHook` with atomic writes and plain content.
 
-    MMEngine writes in place and removes an old checkpoint before it writes the new one. The history
-    of its logs is pickled with functions, which no safe reader takes: here it is kept as tensors.
+    MMEngine writes checkpoints in place, and removes an old checkpoint before it writes the new
+    one. Here, each file is written atomically, and old checkpoints are removed last. MMEngine also
+    pickles the history of its logs together with functions, which no safe reader accepts. Here,
+    this history is stored as tensors.
 
     Args:
-        **kwargs: Those of :class:`mmengine.hooks.CheckpointHook`.
+        **kwargs: Keyword arguments of :class:`mmengine.hooks.CheckpointHook`.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{'backend_args': dict(backend='durable'), **kwargs})
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep tensors, numbers, strings and their containers alone, and what is needed later.
+        """Reduce a checkpoint to tensors, numbers, strings and their containers.
 
-        This comes after the other hooks have added theirs, such as averaged weights. A checkpoint
-        without optimiser state, such as the best one, omits what only a resumed training needs.
+        This runs after the other hooks have added their content, such as averaged weights. A
+        checkpoint without optimiser state, such as the best one, omits the tensors that only a
+        resumed training needs.
         """
         for key in ('meta', 'message_hub'):
             checkpoint[key] = to_plain(checkpoint[key])
@@ -46,7 +49,7 @@ class DurableCheckpointHook(CheckpointHook):
             omit(checkpoint, segmentor.resume_parts)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Give MMEngine the history of its logs back."""
+        """Restore MMEngine's history of its logs from tensors."""
         scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
         for name, value in scalars.items():
             if isinstance(value, dict):
@@ -63,7 +66,7 @@ class DurableCheckpointHook(CheckpointHook):
 
     @contextmanager
     def removals_last(self) -> Iterator[None]:
-        """Remove what is outdated when all else is done, and not at all if that fails."""
+        """Remove outdated files at the end of the block, and none of them if it fails."""
         outdated: list[str] = []
         remove = self.file_backend.remove
         self.file_backend.remove = outdated.append
@@ -78,7 +81,7 @@ class DurableCheckpointHook(CheckpointHook):
 
 
 def omit(checkpoint: dict, parts: Sequence[str]) -> None:
-    """Remove tensors whose names begin with one of these parts, averaged ones included."""
+    """Remove tensors whose names begin with one of these prefixes, also from averaged weights."""
     averaged = tuple(f'module.{part}' for part in parts)
     for key, prefixes in (('state_dict', tuple(parts)), ('ema_state_dict', averaged)):
         tensors = checkpoint.get(key, {})
@@ -87,7 +90,7 @@ def omit(checkpoint: dict, parts: Sequence[str]) -> None:
 
 
 def to_plain(value: Any) -> Any:
-    """NumPy's numbers as Python's, MMEngine's history of a scalar as tensors, in any container."""
+    """Convert NumPy scalars to Python numbers and HistoryBuffer to tensors, in any container."""
     if isinstance(value, HistoryBuffer):
         history, count = map(torch.from_numpy, map(np.ascontiguousarray, value.data))
         return dict(history=history, count=count, max_length=value.max_length)

@@ -1,4 +1,4 @@
-"""Steps whose loss is not finite: told, and too many of them an end."""
+"""Report of steps whose loss is not finite, and stop of the training after too many of them."""
 
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
@@ -12,10 +12,10 @@ from ...methods.base import segmentor_of
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Names the images of a step that was skipped, as its loss is infinite or no number.
+    """Log the images of each step that was skipped because its loss was infinite or NaN.
 
     Args:
-        patience (int): So many steps in a row end the training.
+        patience (int): Consecutive skipped steps after which training stops.
     """
 
     priority = 'VERY_HIGH'
@@ -27,7 +27,7 @@ class FiniteLossHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict[str, Tensor]
     ) -> None:
-        """Look at the loss of a step.
+        """Check whether the loss of a step was finite.
 
         Raises:
             InputError: If the last ``patience`` steps were skipped.
@@ -41,7 +41,7 @@ class FiniteLossHook(Hook):
             for domain in (data_batch['source'], *data_batch['targets'])
             for name in domain['img_path']
         ]
-        # the loss is the mean over all processes, so that each comes here
+        # the loss is the mean over all processes, so that all processes reach this line
         names = [name for share in all_gather_object(names) for name in share]
         figures = {name: float(value) for name, value in outputs.items()}
         runner.logger.warning(
@@ -50,7 +50,7 @@ class FiniteLossHook(Hook):
         )
         if self.in_a_row >= self.patience:
             raise InputError(
-                f'The loss was not finite in {self.in_a_row} iterations in a row, the last is '
-                f'{runner.iter + 1}: lower the learning rate, or look at the images that the log '
-                'names.'
+                f'The loss was not finite in {self.in_a_row} consecutive iterations, the last is '
+                f'{runner.iter + 1}: lower the learning rate, or check the images that are named '
+                'in the log.'
             )

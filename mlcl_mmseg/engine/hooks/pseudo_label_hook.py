@@ -1,4 +1,4 @@
-"""Soft pseudo-labels in files (method.md §4)."""
+"""Soft pseudo-labels that are stored in files (method.md §4)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -25,21 +25,21 @@ from .refresh_hook import RefreshHook
 
 @HOOKS.register_module()
 class PseudoLabelHook(RefreshHook):
-    """Stores soft pseudo-labels of the targets' training images and hands them to the loader.
+    """Store soft pseudo-labels of the targets' training images and pass them to the data loader.
 
-    Before training and at each refresh, the network labels whole images, in eval mode, and writes
-    a generation of files. Then the loader starts anew at its place in the stream, so that no
-    prefetched sample keeps an old label.
+    Before training and at each refresh, the network labels whole images in eval mode and writes a
+    generation of files. The loader is then restarted at its position in the stream, so that no
+    prefetched sample has an old label.
 
     Args:
         pipeline (Sequence[dict]): Transforms to the working size, without augmentation.
         interval (int): Iterations between refreshes; a multiple of the validation interval.
-        batch_size (int): Images per forward pass; images of a pass must be of one size.
-        num_workers (int): Loader processes.
-        precision (str): Of forward passes: 'fp32', 'tf32', 'bf16' or 'fp16'.
+        batch_size (int): Images per forward pass, which must have the same size.
+        num_workers (int): Number of loader processes.
+        precision (str): Precision of forward passes: 'fp32', 'tf32', 'bf16' or 'fp16'.
 
     Raises:
-        InputError: If there is no such precision.
+        InputError: If the precision is unknown.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class PseudoLabelHook(RefreshHook):
         super().__init__(interval)
         if precision not in PRECISIONS:
             raise InputError(
-                f'PseudoLabelHook.precision is {precision!r}, but it is one of '
+                f'PseudoLabelHook.precision is {precision!r}: set it to one of '
                 f'{", ".join(PRECISIONS)}.'
             )
         self.pipeline = Compose(pipeline)
@@ -65,8 +65,8 @@ class PseudoLabelHook(RefreshHook):
         """Check a training before anything is computed.
 
         Raises:
-            InputError: See :meth:`RefreshHook.before_run`, and if the loader's workers would
-                outlive a refresh, or pseudo-labels would be resized in another way than logits.
+            InputError: See :meth:`RefreshHook.before_run`. Also if the loader has persistent
+                workers, or would resize pseudo-labels in another way than the heads resize logits.
         """
         super().before_run(runner)
         if is_training(runner):
@@ -79,23 +79,23 @@ class PseudoLabelHook(RefreshHook):
         self.root = Path(runner.work_dir, 'pseudo_labels')
 
     def before_train(self, runner: Runner) -> None:
-        """Generate the first pseudo-labels, or restore those in use when the run was interrupted.
+        """Make the first pseudo-labels, or restore those in use when the run was interrupted.
 
         Raises:
-            MissingFileError: If the pseudo-labels of a resumed run are damaged, and what made them
-                is gone.
+            MissingFileError: If the pseudo-labels of a resumed run are damaged, and the checkpoint
+                that made them no longer exists.
         """
         if runner.iter < runner.max_iters:
-            # what another run left, or what came after the checkpoint that is resumed
+            # generations of another run, or made after the checkpoint from which the run resumes
             remove_generations(self.root, lambda iteration: iteration >= runner.iter)
         super().before_train(runner)
 
     def refresh(self, runner: Runner, checkpoint: str) -> None:
-        """Write a generation and use it."""
+        """Write a new generation and use it."""
         self.use(runner, self.generate(runner, checkpoint))
 
     def restore(self, runner: Runner) -> None:
-        """Use the generation that was in use, made again if it is damaged."""
+        """Use the generation of the interrupted run; if it is damaged, make it again."""
         generation = PseudoLabelGeneration(self.root, runner.iter - runner.iter % self.interval)
         if damage := generation.find_damage():
             self.regenerate(runner, generation, damage)
@@ -105,7 +105,7 @@ class PseudoLabelHook(RefreshHook):
         """Make a generation again with the checkpoint that made it.
 
         Raises:
-            MissingFileError: If that is gone or another by now.
+            MissingFileError: If the checkpoint does not exist or its weights have changed.
         """
         manifest = generation.manifest or {}
         path = Path(manifest.get('checkpoint', ''))
@@ -118,15 +118,15 @@ class PseudoLabelHook(RefreshHook):
         if not places or weights_digest(segmentor) != manifest['weights']:
             raise MissingFileError(
                 f'{damage}, and the checkpoint that made these pseudo-labels '
-                f'({manifest.get("checkpoint", "unknown")}) is gone: put the files back or start '
-                'anew.'
+                f'({manifest.get("checkpoint", "unknown")}) is gone or has changed: restore the '
+                'files or start a new run.'
             )
-        runner.logger.info(f'{damage}: made anew with {places[0]}.')
+        runner.logger.info(f'{damage}: made again with {places[0]}.')
         self.generate(runner, manifest['checkpoint'], generation.iteration)
         segmentor.load_state_dict(weights)
 
     def use(self, runner: Runner, generation: PseudoLabelGeneration) -> None:
-        """Let the loader go on with this generation, from the iteration that comes next."""
+        """Restart the loader with this generation, from the next iteration on."""
         runner.train_loop.dataloader.dataset.pseudo_labels = generation
         runner.train_loop.restart_loader()
 
@@ -134,12 +134,14 @@ class PseudoLabelHook(RefreshHook):
     def generate(
         self, runner: Runner, checkpoint: str, iteration: int | None = None
     ) -> PseudoLabelGeneration:
-        """Run the network in eval mode over this process's share of the targets' images.
+        """Write a generation, with the network in eval mode.
+
+        Each process labels its share of the targets' images.
 
         Args:
             runner (Runner): The runner.
-            checkpoint (str): Where the network's weights come from, for the manifest.
-            iteration (int, optional): Of the generation; that of the training by default.
+            checkpoint (str): The checkpoint of the network's weights, for the manifest.
+            iteration (int, optional): Iteration of the generation; by default that of the training.
 
         Returns:
             PseudoLabelGeneration: The complete generation.
@@ -177,13 +179,13 @@ class PseudoLabelHook(RefreshHook):
                 pipeline=repr(self.pipeline),
             )
         )
-        # the one before stays: the run may be resumed from a checkpoint of its time
+        # the previous generation is kept, since the run may be resumed from an earlier checkpoint
         kept = {each.iteration for each in generations(self.root)[-2:]}
         remove_generations(self.root, lambda iteration: iteration not in kept)
         return generation
 
     def build_loader(self, images: 'TargetImages') -> DataLoader:
-        """A loader over this process's share of the images."""
+        """Build a loader over this process's share of the images."""
         rank, world_size = get_dist_info()
         return DataLoader(
             Subset(images, range(rank, len(images), world_size)),
@@ -201,12 +203,12 @@ def check_corners(segmentor: MultiTargetSegmentor, targets: Sequence[DomainDatas
             raise InputError(
                 f'{type(step).__name__}.align_corners of the target_pipeline is {found}, but '
                 f'model.decode_head.align_corners is {segmentor.align_corners}: make them equal, '
-                'so that pseudo-labels lie where they were predicted.'
+                'so that pseudo-labels stay at the positions where they were predicted.'
             )
 
 
 class TargetImages(Dataset):
-    """A target's images through another pipeline than training's.
+    """The images of a target with another pipeline than in training.
 
     Args:
         domain (DomainDataset): The target.
@@ -227,7 +229,7 @@ class TargetImages(Dataset):
 
 
 def weights_digest(segmentor: MultiTargetSegmentor) -> str:
-    """A digest of the weights that make pseudo-labels."""
+    """Return the SHA-256 of the weights that predict pseudo-labels."""
     digest = hashlib.sha256()
     for name, value in segmentor.state_dict().items():
         if name.startswith(segmentor.labelling_parts):
@@ -236,6 +238,6 @@ def weights_digest(segmentor: MultiTargetSegmentor) -> str:
 
 
 def wait_for(futures: Sequence[Future]) -> None:
-    """Wait for threads; what one of them raised is raised here."""
+    """Wait for threads, and raise the exception that one of them has raised."""
     for future in futures:
         future.result()

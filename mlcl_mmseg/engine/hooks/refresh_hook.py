@@ -1,4 +1,4 @@
-"""When what labels the targets is made and made anew (method.md §4)."""
+"""The schedule by which the source of pseudo-labels is refreshed (method.md §4)."""
 
 from mmengine.dist import barrier
 from mmengine.hooks import CheckpointHook, Hook
@@ -10,36 +10,37 @@ from ..runner_access import is_resuming, is_training, starting_checkpoint
 
 
 class RefreshHook(Hook):
-    """The initial network labels the targets at first, the best checkpoint from each refresh on.
+    """Base class of hooks that refresh pseudo-labels with the best checkpoint.
 
-    A refresh comes every ``interval`` iterations, except at the last, right after the validation of
-    that iteration. The best checkpoint so far is loaded into the network, while the optimiser keeps
-    its state. A subclass defines what then labels the targets: :meth:`refresh` and :meth:`restore`.
+    At first, the initial network labels the targets. A refresh follows the validation at every
+    ``interval`` iterations, except at the last iteration. It loads the best checkpoint so far into
+    the network; the optimiser keeps its state. Subclasses define in :meth:`refresh` and
+    :meth:`restore` how the targets are labelled.
 
     Args:
         interval (int): Iterations between refreshes; a multiple of the validation interval.
     """
 
-    # after CheckpointHook, whose best checkpoint it takes, and before ResumeHook
+    # after CheckpointHook, which saves the best checkpoint, and before ResumeHook
     priority = 95
 
     def __init__(self, interval: int = 10000) -> None:
         self.interval = interval
 
     def refresh(self, runner: Runner, checkpoint: str) -> None:
-        """Let the network as it is now, which comes from ``checkpoint``, label the targets."""
+        """Label the targets with the current network, whose weights come from ``checkpoint``."""
         raise NotImplementedError
 
     def restore(self, runner: Runner) -> None:
-        """Let the targets be labelled as they were when the run was interrupted."""
+        """Label the targets as in the interrupted run."""
         raise NotImplementedError
 
     def before_run(self, runner: Runner) -> None:
         """Check the schedule of a training before anything is computed.
 
         Raises:
-            InputError: If a refresh would find no validation or no best checkpoint, or there is no
-                stage before whose network could label the targets.
+            InputError: If a refresh would not follow a validation, no best checkpoint is saved, or
+                there is no checkpoint of the previous stage to label the targets.
         """
         if not is_training(runner):
             return
@@ -47,24 +48,25 @@ class RefreshHook(Hook):
         first = max(loop.val_interval, loop.val_begin)
         if runner.val_loop is None or self.interval % loop.val_interval or self.interval < first:
             raise InputError(
-                f'{type(self).__name__}.interval is {self.interval}, but a refresh follows a '
-                f'validation: make it a multiple of train_cfg.val_interval ({loop.val_interval}), '
-                f'not below val_begin ({loop.val_begin}), and validate.'
+                f'{type(self).__name__}.interval is {self.interval}, but a refresh needs a '
+                'validation at the same iteration: set it to a multiple of train_cfg.val_interval '
+                f'({loop.val_interval}), not below val_begin ({loop.val_begin}), and configure a '
+                'validation.'
             )
         if not any(isinstance(hook, CheckpointHook) and hook.save_best for hook in runner.hooks):
             raise InputError(
-                f'{type(self).__name__} refreshes with the best checkpoint, but none is kept: set '
+                f'{type(self).__name__} needs the best checkpoint, but it is not saved: set '
                 "default_hooks.checkpoint.save_best='mIoU'."
             )
         if starting_checkpoint(runner) is None and not is_resuming(runner):
             raise InputError(
-                f'{type(segmentor_of(runner)).__name__} starts from the stage before, but '
-                "load_from is not set: name the config of that stage as stage_before='FILE.py', or "
+                f'{type(segmentor_of(runner)).__name__} starts from the previous stage, but '
+                "load_from is not set: set stage_before='FILE.py' to the config of that stage, or "
                 'pass --cfg-options load_from=CHECKPOINT.'
             )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to start or resume from a checkpoint of another setting.
+        """Refuse to start from or resume a checkpoint of another setting.
 
         Raises:
             InputError: If the checkpoint names another source or other targets.
@@ -81,10 +83,10 @@ class RefreshHook(Hook):
                 )
 
     def before_train(self, runner: Runner) -> None:
-        """Begin with the initial network, or continue with what was in use.
+        """Label the targets with the initial network, or as in the interrupted run.
 
-        At a refresh there is nothing to do: ResumeHook repeats the validation, and with it the
-        refresh.
+        If the run resumes at a refresh, this does nothing: ResumeHook repeats the validation, which
+        includes the refresh.
         """
         if runner.iter == 0:
             self.refresh(runner, str(starting_checkpoint(runner)))
@@ -92,11 +94,11 @@ class RefreshHook(Hook):
             self.restore(runner)
 
     def is_due(self, runner: Runner) -> bool:
-        """Whether a refresh comes after the iterations done so far."""
+        """Whether a refresh follows the current iteration."""
         return 0 < runner.iter < runner.max_iters and runner.iter % self.interval == 0
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Refresh if it is due."""
+        """Load the best checkpoint and refresh if it is due."""
         if not self.is_due(runner):
             return
         barrier()

@@ -1,4 +1,4 @@
-"""What MMEngine leaves out when a training goes on."""
+"""Parts of resuming a training that MMEngine omits."""
 
 from pathlib import Path
 
@@ -11,17 +11,18 @@ from ..runner_access import is_resuming
 
 @HOOKS.register_module()
 class ResumeHook(Hook):
-    """Completes a resume: the best checkpoint's place, and a validation that was due.
+    """Restore the path of the best checkpoint, and repeat the validation of the resumed iteration.
 
     A checkpoint is written before its iteration is validated. The validation is therefore always
-    repeated, also that of the last iteration, and with it what hangs on it.
+    repeated after a resume, also at the last iteration, together with everything that follows a
+    validation.
     """
 
     # after PseudoLabelHook
     priority = 'LOWEST'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Look for earlier checkpoints in this work dir, wherever it was then."""
+        """Set the paths of earlier checkpoints to this work dir, which may have been moved."""
         if not is_resuming(runner):
             return
         runtime_info = checkpoint.get('message_hub', {}).get('runtime_info', {})
@@ -30,11 +31,13 @@ class ResumeHook(Hook):
                 runtime_info[key] = str(Path(runner.work_dir, Path(runtime_info[key]).name))
         best = runtime_info.get('best_ckpt')
         if best is not None and not Path(best).is_file():
-            # a later best one has taken its place, and the checkpoint after that is gone
-            runner.logger.warning(f'{best} is gone: the best is sought anew from here.')
+            # a later best checkpoint has replaced it, and no checkpoint after that one is left
+            runner.logger.warning(
+                f'{best} does not exist: the best checkpoint is determined again from here on.'
+            )
             del runtime_info['best_ckpt'], runtime_info['best_score']
 
     def before_train(self, runner: Runner) -> None:
-        """Validate the iteration that is resumed, if it is one that is validated."""
+        """Validate the resumed iteration if the schedule validates it."""
         if runner.iter > 0 and runner.train_loop.is_validated(runner.iter):
             runner.val_loop.run()

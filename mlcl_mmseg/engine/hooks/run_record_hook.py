@@ -1,4 +1,4 @@
-"""What a run keeps for its report page."""
+"""Records of a run for its report page."""
 
 from pathlib import Path
 
@@ -25,12 +25,13 @@ from ..runner_access import is_training
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Writes what :mod:`mlcl_mmseg.engine.run_records` describes into the folder of the log.
+    """Write the files that :mod:`mlcl_mmseg.engine.run_records` describes to the log's folder.
 
-    No label of a target's training image is opened, and nothing of the training is changed.
+    No labels of the targets' training images are read, and training is not changed.
 
     Args:
-        num_images (int): Pseudo-labels to keep of each generation and target, evenly spaced.
+        num_images (int): Number of pseudo-labels to save per generation and target, evenly spaced
+            over the target's images.
     """
 
     # after PseudoLabelHook, and before ResumeHook, which may repeat a validation
@@ -41,7 +42,7 @@ class RunRecordHook(Hook):
         self.generation = None
 
     def before_train(self, runner: Runner) -> None:
-        """Keep versions and hardware, and the pseudo-labels that the run begins with."""
+        """Save versions and hardware, and some of the first pseudo-labels."""
         if is_main_process():
             device = next(segmentor_of(runner).parameters()).device
             path = Path(runner.log_dir, ENVIRONMENT)
@@ -49,7 +50,7 @@ class RunRecordHook(Hook):
             self.keep_pseudo_labels(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Keep a validation, and the pseudo-labels that were refreshed after it."""
+        """Save a validation, and some of the pseudo-labels that were refreshed after it."""
         if not is_training(runner) or not is_main_process():
             return
         for metric in runner.val_loop.evaluator.metrics:
@@ -64,7 +65,7 @@ class RunRecordHook(Hook):
         self.keep_pseudo_labels(runner)
 
     def keep_pseudo_labels(self, runner: Runner) -> None:
-        """Keep some of the generation in use, once."""
+        """Save some pseudo-labels of the generation in use, once for each generation."""
         dataset = runner.train_loop.dataloader.dataset
         generation = dataset.pseudo_labels
         if generation is None or generation is self.generation:
@@ -77,7 +78,7 @@ class RunRecordHook(Hook):
                 name = target.get_data_info(number)['sample_name']
                 stored = load_soft_pseudo_label(generation.path(target.domain, name))
                 soft = torch.from_numpy(stored)[None]
-                # the thresholds are the image's own
+                # thresholds are computed for each image alone
                 kept = segmentor.hard_pseudo_label(soft, soft.shape[2:])
                 write_pseudo_label(
                     folder / target.domain / f'{name}.png', soft[0].argmax(0), kept[0]

@@ -1,4 +1,4 @@
-"""Figures of many steps, read from the device at once."""
+"""Logged values of many steps, which are copied from the device together."""
 
 import torch
 from mmengine.hooks import CheckpointHook, LoggerHook, RuntimeInfoHook
@@ -9,10 +9,10 @@ from torch import Tensor
 
 @HOOKS.register_module()
 class StepFiguresHook(RuntimeInfoHook):
-    """:class:`mmengine.hooks.RuntimeInfoHook` that reads a step's figures when they are needed.
+    """:class:`mmengine.hooks.RuntimeInfoHook` that reads logged values only when they are needed.
 
-    MMEngine's reads each figure after each step, and each time the host waits for the device. Here
-    they wait there until they are logged, saved or validated.
+    MMEngine's hook reads each value after each step, and each time the host waits for the device.
+    Here, the values stay on the device until the next log entry, checkpoint or validation.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class StepFiguresHook(RuntimeInfoHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict[str, Tensor]
     ) -> None:
-        """Keep a step's figures, scalars on one device."""
+        """Store the values of a step, which are scalars on the same device."""
         if [*outputs] != self.names:
             self.read(runner)
             self.names = [*outputs]
@@ -31,7 +31,7 @@ class StepFiguresHook(RuntimeInfoHook):
             self.read(runner)
 
     def is_due(self, runner: Runner, batch_idx: int) -> bool:
-        """Whether another hook may ask for the figures after this step."""
+        """Whether another hook may need the values after this step."""
         intervals = [
             hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook | CheckpointHook)
         ]
@@ -42,7 +42,7 @@ class StepFiguresHook(RuntimeInfoHook):
         )
 
     def read(self, runner: Runner) -> None:
-        """Pass all figures on to the history of the logs."""
+        """Copy all stored values to the history of the logs."""
         if self.figures:
             for values in torch.stack(self.figures).tolist():
                 for name, value in zip(self.names, values):

@@ -1,4 +1,4 @@
-"""Pseudo-labels without files: a frozen teacher in the step (method.md §4)."""
+"""Pseudo-labels without files, from a frozen teacher in each step (method.md §4)."""
 
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
@@ -10,34 +10,35 @@ from ...pseudo_labels.teacher import Teacher
 from ..runner_access import is_resuming, starting_checkpoint
 from .refresh_hook import RefreshHook
 
-# where checkpoints for resuming hold its tensors
+# key of the teacher's tensors in checkpoints for resuming
 KEY = 'teacher'
 
 
 @HOOKS.register_module()
 class TeacherHook(RefreshHook):
-    """Instead of :class:`PseudoLabelHook`: the targets' weak views are labelled in each step.
+    """Label the targets' weak views in each step, as an alternative to :class:`PseudoLabelHook`.
 
-    The teacher is a frozen copy of the initial network, and from each refresh on of the best
-    checkpoint. It sees crops where stored pseudo-labels were made from whole images, and costs one
-    forward pass of each target a step. The target pipeline has no ``LoadSoftPseudoLabel``.
+    The teacher is a frozen copy of the initial network, and after each refresh of the best
+    checkpoint. It labels crops, whereas stored pseudo-labels are made from whole images, and needs
+    one forward pass per target and step. The target pipeline must not contain
+    ``LoadSoftPseudoLabel``.
 
-    Checkpoints for resuming hold it; the best one, which is deployed, does not.
+    Checkpoints for resuming contain the teacher. The best checkpoint, which is deployed, does not.
 
     Args:
         interval (int): Iterations between refreshes; a multiple of the validation interval.
     """
 
     def refresh(self, runner: Runner, checkpoint: str) -> None:
-        """Copy the network as it is now."""
+        """Replace the teacher by a copy of the current network."""
         self.saved: dict[str, Tensor] | None = None
         segmentor = segmentor_of(runner)
-        # the one before is not to be copied along
+        # otherwise the copy would include the old teacher
         segmentor.teacher = None
         segmentor.teacher = Teacher(segmentor)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Also keep the teacher of a run that goes on."""
+        """Check the checkpoint's setting, and keep its teacher if the run is resumed."""
         super().after_load_checkpoint(runner, checkpoint)
         self.saved = checkpoint.get(KEY) if is_resuming(runner) else None
 
@@ -45,7 +46,7 @@ class TeacherHook(RefreshHook):
         """Restore the teacher from the checkpoint that is resumed.
 
         Raises:
-            InputError: If that holds none.
+            InputError: If the checkpoint has no teacher.
         """
         saved = self.saved
         if saved is None:
@@ -57,7 +58,7 @@ class TeacherHook(RefreshHook):
         segmentor_of(runner).teacher.network.load_state_dict(saved)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the teacher into what is for resuming."""
+        """Add the teacher to checkpoints for resuming."""
         if 'optimizer' in checkpoint:
             state = segmentor_of(runner).teacher.network.state_dict()
             checkpoint[KEY] = {name: value.cpu() for name, value in state.items()}

@@ -1,4 +1,4 @@
-"""Discriminators of the warm-up: source or target, from a self-information map (method.md §3)."""
+"""Discriminators of the warm-up, which classify self-information maps by domain (method.md §3)."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class DomainDiscriminator(BaseModule):
-    """Four 3×3/2 convolutions and a 1×1 classifier to one logit a place.
+    """Four 3×3 convolutions of stride 2 and a 1×1 classifier with one logit per position.
 
     Args:
-        num_classes (int): Channels of the self-information map.
+        num_classes (int): Number of channels of the self-information map.
+        init_cfg (dict, optional): Initialisation config of :class:`mmengine.model.BaseModule`.
     """
 
     def __init__(self, num_classes: int, init_cfg: dict | None = None) -> None:
@@ -26,7 +27,7 @@ class DomainDiscriminator(BaseModule):
         self.leaky_relu = nn.LeakyReLU(0.2, inplace=True)
 
     def forward(self, self_information: Tensor) -> Tensor:
-        """(B, C, H, W) to logits (B, 1, ⌈H/16⌉, ⌈W/16⌉); positive means target."""
+        """Map (B, C, H, W) to logits (B, 1, ⌈H/16⌉, ⌈W/16⌉); a positive logit means target."""
         hidden = self.relu(self.conv1(self_information))
         hidden = self.relu(self.conv2(hidden))
         hidden = self.relu(self.conv3(hidden))
@@ -34,12 +35,12 @@ class DomainDiscriminator(BaseModule):
 
 
 class DiscriminatorBank(ModuleList):
-    """One discriminator per target; callable, so that it can learn by itself under DDP."""
+    """One discriminator per target, with a forward method so that DDP can wrap the whole list."""
 
     def forward(
         self, source_maps: Sequence[Tensor], target_maps: Sequence[Tensor]
     ) -> list[tuple[Tensor, Tensor]]:
-        """Logits of each discriminator for its source map and its target map."""
+        """Compute the logits of each discriminator for its source map and its target map."""
         return [
             (discriminator(source_map), discriminator(target_map))
             for discriminator, source_map, target_map in zip(self, source_maps, target_maps)

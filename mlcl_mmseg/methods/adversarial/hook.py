@@ -1,4 +1,4 @@
-"""The discriminators' turn of the warm-up step."""
+"""The update of the discriminators in a warm-up step (method.md §3)."""
 
 import torch
 from mmengine.dist import is_distributed
@@ -16,18 +16,20 @@ from .losses import SOURCE, TARGET, gan_loss
 
 @HOOKS.register_module()
 class DiscriminatorHook(Hook):
-    """Trains the discriminators after each step of the network, on the maps it left (method.md §3).
+    """Train the discriminators after each step of the network (method.md §3).
 
-    They are part of the segmentor and frozen except in this turn; their optimiser is
-    ``optim_wrapper['discriminators']``. Logs ``warmup/loss_discriminator/<domain>`` and
-    ``warmup/discriminator_accuracy/<domain>`` (share of places judged right, from 0 to 1).
+    Their inputs are the self-information maps that the segmentor has stored in that step. The
+    discriminators are part of the segmentor and are frozen except during this update. Their
+    optimiser is ``optim_wrapper['discriminators']``. The hook logs
+    ``warmup/loss_discriminator/<domain>`` and ``warmup/discriminator_accuracy/<domain>``, the
+    share of positions that are classified correctly, from 0 to 1.
     """
 
-    # before the step's figures are taken
+    # runs before the hook that reads the values to log
     priority = 'HIGHEST'
 
     def before_train(self, runner: Runner) -> None:
-        """Wrap the discriminators for their own gradient reduction if there are more processes."""
+        """Wrap the discriminators in DDP if there are several processes."""
         self.segmentor = segmentor_of(runner)
         self.bank = self.segmentor.discriminators
         if is_distributed():
@@ -58,7 +60,7 @@ class DiscriminatorHook(Hook):
         total = sum(losses)
         is_finite = AsyncBool(torch.isfinite(torch.stack([*figures.values()]).sum()))
         optim_wrapper.backward(optim_wrapper.scale_loss(total))
-        # a step is skipped as a whole
+        # network and discriminators skip a step together
         if self.segmentor.step_is_finite and is_finite:
             optim_wrapper.step()
         optim_wrapper.zero_grad()
@@ -69,6 +71,15 @@ class DiscriminatorHook(Hook):
 
 @torch.no_grad()
 def accuracy(source: Tensor, target: Tensor, gan: str) -> Tensor:
-    """Share of places that a discriminator judges right; logits (B, 1, h, w) of both domains."""
+    """Share of positions that a discriminator classifies correctly.
+
+    Args:
+        source (Tensor): (B, 1, h, w) logits of source maps.
+        target (Tensor): (B, 1, h, w) logits of target maps.
+        gan (str): 'vanilla' or 'LS', see :func:`gan_loss`.
+
+    Returns:
+        Tensor: A scalar from 0 to 1.
+    """
     middle = 0.5 if gan == 'LS' else 0.0
     return torch.cat([source.flatten() < middle, target.flatten() >= middle]).float().mean()

@@ -1,4 +1,4 @@
-"""Stage one: source supervision with adversarial alignment of each target (method.md §3)."""
+"""Stage 1: source supervision with adversarial alignment of each target (method.md §3)."""
 
 from itertools import groupby
 from typing import Any
@@ -22,8 +22,8 @@ OWN_HEAD, LAST_HEAD = 'own_head', 'last_head'
 class AdversarialWarmup(MultiTargetSegmentor):
     """A backbone with one head and one discriminator per target.
 
-    The discriminators are frozen here: they learn in their own turn of the step, which belongs to
-    :class:`DiscriminatorHook`.
+    The discriminators are frozen here. :class:`DiscriminatorHook` trains them after the network in
+    each step.
 
     Args:
         targets (list[str]): Names of the target domains.
@@ -31,12 +31,12 @@ class AdversarialWarmup(MultiTargetSegmentor):
         decode_head (dict): Config of every head.
         discriminator (dict): Config of every discriminator.
         gan (str): 'vanilla' (binary cross-entropy) or 'LS' (squared error).
-        adversarial_weight (float, optional): Weight of the adversarial loss; 0.001 for 'vanilla'
-            and 0.01 for 'LS' if not given.
-        evaluate_with (str): 'own_head': each domain is predicted by its own head, and an image
-            whose domain is not known by the last; 'last_head': all by the last, as the authors
-            validate (method.md §6-Q4).
-        **kwargs: Those of :class:`MultiTargetSegmentor`.
+        adversarial_weight (float, optional): Weight of the adversarial loss. By default, 0.001 for
+            'vanilla' and 0.01 for 'LS'.
+        evaluate_with (str): With 'own_head', each domain is predicted by its own head, and an
+            image of an unknown domain by the last head. With 'last_head', all images are predicted
+            by the last head, as in the authors' validation (method.md §6-Q4).
+        **kwargs: Keyword arguments of :class:`MultiTargetSegmentor`.
 
     Raises:
         InputError: If ``gan`` or ``evaluate_with`` is unknown.
@@ -60,10 +60,10 @@ class AdversarialWarmup(MultiTargetSegmentor):
         **kwargs: Any,
     ) -> None:
         if gan not in GAN_LOSSES:
-            raise InputError(f'model.gan is {gan!r}, but it is one of {", ".join(GAN_LOSSES)}.')
+            raise InputError(f'model.gan is {gan!r}: set it to one of {", ".join(GAN_LOSSES)}.')
         if evaluate_with not in (OWN_HEAD, LAST_HEAD):
             raise InputError(
-                f'model.evaluate_with is {evaluate_with!r}, but it is {OWN_HEAD} or {LAST_HEAD}.'
+                f'model.evaluate_with is {evaluate_with!r}: set it to {OWN_HEAD} or {LAST_HEAD}.'
             )
         super().__init__(targets, backbone, decode_head, **kwargs)
         self.gan = gan
@@ -76,13 +76,13 @@ class AdversarialWarmup(MultiTargetSegmentor):
         self.self_information_maps: tuple[list[Tensor], list[Tensor]] | None = None
 
     def check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
-        """Also refuse a checkpoint of a later stage, whose deployed head is another one."""
+        """Refuse a checkpoint that does not fit, or of a later stage with another deployed head."""
         heads = {name.split('.')[0] for name in state_dict}
         if {'decode_head', 'domain_heads'} <= heads:
             raise InputError(
-                'The checkpoint has a decode head beside its domain heads, but AdversarialWarmup '
-                'has domain heads alone: give the config that the checkpoint was trained with, or '
-                'a checkpoint of this warm-up.'
+                'The checkpoint has a decode head and domain heads, but AdversarialWarmup has only '
+                'domain heads: use the config that the checkpoint was trained with, or a '
+                'checkpoint of this warm-up.'
             )
         super().check_checkpoint(state_dict)
 
@@ -94,19 +94,19 @@ class AdversarialWarmup(MultiTargetSegmentor):
 
     @property
     def decode_head(self) -> BaseDecodeHead:
-        """The last target's head, with which the authors evaluate."""
+        """The head of the last target, which the authors use for evaluation."""
         return self.domain_heads[-1]
 
     def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
-        """The network's losses; detached maps are kept for the discriminators' turn.
+        """Compute the network's losses, and store detached maps for the discriminators' update.
 
         Args:
             inputs (dict): A batch of :class:`MultiDomainDataPreprocessor`.
             data_samples (None): Not used.
 
         Returns:
-            dict[str, Tensor]: ``warmup/loss_source/<domain>`` and
-            ``warmup/loss_adversarial/<domain>``, weighted.
+            dict[str, Tensor]: Weighted scalars ``warmup/loss_source/<domain>`` and
+            ``warmup/loss_adversarial/<domain>``.
         """
         source, losses = inputs['source'], {}
         size = source['img'].shape[2:]
@@ -130,14 +130,14 @@ class AdversarialWarmup(MultiTargetSegmentor):
         return losses
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits of each image from the head of its domain, (B, C, H, W).
+        """Compute the logits (B, C, H, W) of each image with the head of its domain.
 
         Raises:
-            InputError: If an image is of a domain that is no target.
+            InputError: If the domain of an image is not a target.
         """
         features = self.extract_feat(inputs)
         logits, start = [], 0
-        # those of a domain follow each other
+        # images of the same domain are adjacent in a batch
         for head, group in groupby(batch_img_metas, self._head_of):
             metas = list(group)
             share = [level[start : start + len(metas)] for level in features]
@@ -151,7 +151,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
             return self.decode_head
         if domain not in self.targets:
             raise InputError(
-                f'{domain} is none of the targets ({", ".join(self.targets)}) and has no head of '
-                "its own: set model.evaluate_with='last_head'."
+                f'{domain} is not one of the targets ({", ".join(self.targets)}) and has no head '
+                "of its own: set model.evaluate_with='last_head'."
             )
         return self.domain_heads[self.targets.index(domain)]

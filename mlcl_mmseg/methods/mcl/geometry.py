@@ -7,18 +7,20 @@ from ...labels import IGNORE_INDEX
 
 
 def warp_pseudo_label(label: Tensor, affine: Tensor, cutout: Tensor, scale: float = 0.25) -> Tensor:
-    """Warp labels on their grid as the strong view was warped at crop size, nearest neighbour.
+    """Warp labels on their grid in the same way as the strong view was warped at crop size.
+
+    The labels are sampled by nearest neighbour.
 
     Args:
-        label (Tensor): (B, h, w) int64.
-        affine (Tensor): (B, 2, 3), from strong-view to weak-view pixels of the crop, continuous
-            coordinates (the first pixel's centre is (0.5, 0.5)).
-        cutout (Tensor): (B, 4) int64 box x0, y0, x1, y1 in pixels of the crop, end exclusive; on
-            the grid each is divided and rounded down.
+        label (Tensor): (B, h, w) int64 class indices.
+        affine (Tensor): (B, 2, 3) matrices that map strong-view to weak-view pixels of the crop, in
+            continuous coordinates (the centre of the first pixel is (0.5, 0.5)).
+        cutout (Tensor): (B, 4) int64 boxes x0, y0, x1, y1 in pixels of the crop, end exclusive. On
+            the grid, each coordinate is multiplied by ``scale`` and rounded down.
         scale (float): Size of the grid relative to the crop.
 
     Returns:
-        Tensor: (B, h, w) int64; ignored outside the weak view and in the box.
+        Tensor: (B, h, w) int64 class indices; 255 (ignore) outside the weak view and in the box.
     """
     batch, height, width = label.shape
     x = torch.arange(width, device=label.device)

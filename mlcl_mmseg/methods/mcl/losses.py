@@ -12,17 +12,18 @@ from ...models.losses.precision import full_precision
 
 
 def agreement_weight(own: Tensor, others: Sequence[Tensor], gamma: float) -> Tensor:
-    """How far the other domains' predictions agree with a target's own.
+    """Weight each pixel by the agreement of the other domains' predictions with the target's own.
 
-    w = mean over j of exp(−γ · KL(p ‖ p_j)), KL summed over classes.
+    The weight is w = mean over j of exp(−γ · KL(p ‖ p_j)), where KL is summed over classes.
 
     Args:
         own (Tensor): (B, C, h, w) logits of the target's own head.
-        others (Sequence[Tensor]): Logits of the other domains, same shape; may be empty.
-        gamma (float): γ.
+        others (Sequence[Tensor]): Logits of the other domains' heads, of the same shape; may be
+            empty.
+        gamma (float): The factor γ.
 
     Returns:
-        Tensor: (B, h, w) from 0 to 1, without gradient; 1 if there are no others.
+        Tensor: (B, h, w) from 0 to 1, without gradient; 1 everywhere if ``others`` is empty.
     """
     with torch.no_grad():
         if not others:
@@ -36,14 +37,14 @@ def agreement_weight(own: Tensor, others: Sequence[Tensor], gamma: float) -> Ten
 def masked_mean(
     loss: Tensor, kept: Tensor, cross_sample_mask: bool, global_batch: bool = False
 ) -> Tensor:
-    """Reduce a per-pixel loss over the kept pixels; 0 if none is kept (method.md §6-Q1, Q7).
+    """Reduce a per-pixel loss over the kept pixels; 0 if no pixel is kept (method.md §6-Q1, Q7).
 
     Args:
         loss (Tensor): (B, h, w), 0 where a sample's own pixel is not kept.
         kept (Tensor): (B, h, w) bool.
-        cross_sample_mask (bool): Count every sample's loss under every sample's mask, as the
-            released program does: up to B times the plain masked mean.
-        global_batch (bool): Whether masks and mean are those of the shares of all processes.
+        cross_sample_mask (bool): Whether every sample's loss is summed under every sample's mask,
+            as in the authors' released code. The result is up to B times the plain masked mean.
+        global_batch (bool): Whether masks and mean are computed over the batch of all processes.
 
     Returns:
         Tensor: A scalar.
@@ -58,14 +59,14 @@ def masked_mean(
 
 
 def distillation(student: Tensor, teacher: Tensor) -> Tensor:
-    """KL divergence from the teacher's prediction to the student's, mean over all elements.
+    """KL divergence of the student's prediction from the teacher's, mean over all elements.
 
     Args:
-        student (Tensor): (B, C, h, w) logits; they learn.
-        teacher (Tensor): (B, C, h, w) logits; no gradient.
+        student (Tensor): (B, C, h, w) logits, which receive the gradient.
+        teacher (Tensor): (B, C, h, w) logits, which receive no gradient.
 
     Returns:
-        Tensor: A scalar: the divergence per pixel divided by C.
+        Tensor: A scalar, the mean divergence per pixel divided by C.
     """
     teacher = full_precision(teacher.detach()).softmax(dim=1)
     student = full_precision(student).log_softmax(dim=1)

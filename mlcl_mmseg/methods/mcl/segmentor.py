@@ -1,4 +1,4 @@
-"""Stage two: multi-level self-training with hierarchical distillation (method.md §4)."""
+"""Stage 2: multi-level self-training with hierarchical distillation (method.md §4)."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ from .released.published import published_figures
 from .selection import select_pseudo_label
 
 TOGETHER, PER_TARGET = 'together', 'per_target'
-# the first turn of a step, beside those that bear the targets' names
+# name of the first turn of a step; the others have the names of the targets
 SOURCE = 'the source'
 
 
@@ -36,25 +36,31 @@ SOURCE = 'the source'
 class MCLSegmentor(MultiTargetSegmentor):
     """Multi-Level Collaborative Learning for any number of targets.
 
-    One head per target, one ensemble head on the concatenated features of all domain styles, and
-    the domain-agnostic head, which is the ordinary ``decode_head`` and the only one deployed.
+    The network has one head per target, one ensemble head on the concatenated features of all
+    domain styles, and the domain-agnostic head. The domain-agnostic head is the ordinary
+    ``decode_head`` and the only head that is deployed.
 
     Args:
         targets (list[str]): Names of the target domains.
         backbone (dict): Config of the backbone.
         decode_head (dict): Config of every head; the ensemble head has N times its ``in_channels``.
-        style_transfer (dict): Config of φ.
-        gamma (float): γ of the agreement weight.
+        style_transfer (dict): Config of the style transfer φ.
+        gamma (float): Factor γ of the agreement weight.
         selection_quantile (float): Share of each class's pixels below its entropy threshold.
         entropy_floor (float): Entropy below which a pixel is always kept.
-        ensemble_weight (float): Weight of the ensemble term.
-        cross_sample_mask (bool): Reduce self-training terms as released (method.md §6-Q1).
-        own_features_first (bool): Order of the ensemble head's input in target i's pass: own
-            features, then the others (as released), or False: in the order of the domains, as in
-            the source pass (method.md §6-Q5).
-        backward (str): 'together': one backward pass of the whole loss; 'per_target': one of the
-            source's part, then one of each target's, which need less memory for the same gradient.
-        **kwargs: Those of :class:`MultiTargetSegmentor`.
+        ensemble_weight (float): Weight of the ensemble loss.
+        cross_sample_mask (bool): Whether self-training losses are reduced as in the authors'
+            released code (method.md §6-Q1), see :func:`masked_mean`.
+        own_features_first (bool): Order of the ensemble head's input in target i's pass. If True,
+            the target's own features come first, as in the authors' released code. If False,
+            features are in the order of the domains, as in the source pass (method.md §6-Q5).
+        backward (str): 'together' for one backward pass of the whole loss; 'per_target' for one
+            backward pass of the source's part and one of each target's part, which need less
+            memory for the same gradient.
+        **kwargs: Keyword arguments of :class:`MultiTargetSegmentor`.
+
+    Raises:
+        InputError: If ``backward`` is unknown.
     """
 
     stage_name = 'mcl'
@@ -78,7 +84,7 @@ class MCLSegmentor(MultiTargetSegmentor):
     ) -> None:
         if backward not in (TOGETHER, PER_TARGET):
             raise InputError(
-                f'model.backward is {backward!r}, but it is {TOGETHER} or {PER_TARGET}.'
+                f'model.backward is {backward!r}: set it to {TOGETHER} or {PER_TARGET}.'
             )
         super().__init__(targets, backbone, decode_head, **kwargs)
         self.style_transfer = MODELS.build(style_transfer)
@@ -96,22 +102,22 @@ class MCLSegmentor(MultiTargetSegmentor):
 
     @property
     def turns(self) -> Sequence[str | None]:
-        """The parts of the loss that have a backward pass of their own."""
+        """The parts of the loss, each with its own backward pass; None is the whole loss."""
         return [None] if self.backward == TOGETHER else [SOURCE, *self.targets]
 
     def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
-        """All losses of one step.
+        """Compute all losses of one step.
 
         Args:
             inputs (dict): A batch of :class:`MultiDomainDataPreprocessor` whose targets have
                 ``img``, ``strong_img``, ``soft_pseudo_label`` (unless there is a teacher),
-                ``strong_affine`` and ``strong_cutout``. With ``turn``, one of :attr:`turns`, that
-                part of the loss alone.
+                ``strong_affine`` and ``strong_cutout``. If it has an entry ``turn``, one of
+                :attr:`turns`, only that part of the loss is computed.
             data_samples (None): Not used.
 
         Returns:
-            dict[str, Tensor]: ``mcl/loss_<term>``, weighted and summed over heads or targets, and
-            ``mcl/kept_pixels/<domain>`` and ``mcl/agreement/<domain>``, from 0 to 1.
+            dict[str, Tensor]: Scalars ``mcl/loss_<term>``, weighted and summed over heads or
+            targets, and ``mcl/kept_pixels/<domain>`` and ``mcl/agreement/<domain>`` from 0 to 1.
         """
         source, targets, turn = inputs['source'], inputs['targets'], inputs.get('turn')
         losses: dict[str, Tensor] = {}
@@ -129,10 +135,18 @@ class MCLSegmentor(MultiTargetSegmentor):
         return losses
 
     def source_losses(self, source: dict, targets: Sequence[dict]) -> list[Tensor]:
-        """Cross-entropy on the source in every style: the domain heads, agnostic, ensemble.
+        """Compute the cross-entropy of every head on the source.
+
+        Each domain head sees the source in the style of its target, the domain-agnostic head the
+        original images, and the ensemble head all target styles.
+
+        Args:
+            source (dict): The source's part of a batch.
+            targets (Sequence[dict]): The parts of all targets.
 
         Returns:
-            list[Tensor]: N + 2 scalars.
+            list[Tensor]: N + 2 scalars: of the domain heads, the domain-agnostic head and the
+            ensemble head.
         """
         image, label = source['img'], source['label']
         *features, agnostic_features = self.extract_passes(
@@ -147,15 +161,16 @@ class MCLSegmentor(MultiTargetSegmentor):
         ]
 
     def target_losses(self, index: int, targets: Sequence[dict]) -> dict[str, Tensor]:
-        """The terms of one target.
+        """Compute the losses of one target.
 
         Args:
-            index (int): Number of the target, i.
-            targets (Sequence[dict]): All targets of the batch.
+            index (int): Index i of the target.
+            targets (Sequence[dict]): The parts of all targets in the batch.
 
         Returns:
-            dict[str, Tensor]: ``loss_individual``, ``loss_collaborative`` (absent for N = 1),
-            ``loss_ensemble`` (weighted), ``loss_distillation``; ``kept_pixels`` and ``agreement``.
+            dict[str, Tensor]: Scalars ``loss_individual``, ``loss_collaborative`` (absent for
+            N = 1), ``loss_ensemble`` (weighted), ``loss_distillation``, ``kept_pixels`` and
+            ``agreement``.
         """
         target = targets[index]
         others = [j for j in range(self.num_targets) if j != index]
@@ -197,12 +212,12 @@ class MCLSegmentor(MultiTargetSegmentor):
         )
 
     def source_styles(self, source: dict, targets: Sequence[dict]) -> list[Tensor]:
-        """The source's images in the colours of each target, N times (B, 3, H, W)."""
+        """Transfer the source's images to the colours of each target, N tensors (B, 3, H, W)."""
         with record_function('style'):
             return [self.style_transfer(source['img'], target['img']) for target in targets]
 
     def target_styles(self, index: int, targets: Sequence[dict]) -> dict[int, Tensor]:
-        """The strong views of a target in the colours of each other one, by its number."""
+        """Transfer a target's strong views to the colours of each other target, by its index."""
         strong = targets[index]['strong_img']
         with record_function('style'):
             return {
@@ -213,20 +228,21 @@ class MCLSegmentor(MultiTargetSegmentor):
 
     @torch.no_grad()
     def soft_view(self, index: int, target: dict) -> Tensor:
-        """The soft pseudo-labels of a target's weak view, from files or the teacher.
+        """Return the soft pseudo-labels of a target's weak view, from files or the teacher.
 
         Returns:
-            Tensor: (B, C, h, w), on the label grid or, from the teacher, at crop size.
+            Tensor: (B, C, h, w) class probabilities, on the label grid if they come from files, at
+            crop size if they come from the teacher.
 
         Raises:
-            InputError: If there are no soft pseudo-labels and no teacher to make them.
+            InputError: If there are neither stored soft pseudo-labels nor a teacher.
         """
         soft = target.get('soft_pseudo_label')
         if soft is None:
             if self.teacher is None:
                 raise InputError(
-                    'There are no soft pseudo-labels: put LoadSoftPseudoLabel into '
-                    'train_dataloader.dataset.target_pipeline, or TeacherHook into custom_hooks.'
+                    'The batch has no soft pseudo-labels: add LoadSoftPseudoLabel to '
+                    'train_dataloader.dataset.target_pipeline, or TeacherHook to custom_hooks.'
                 )
             soft = self.teacher(target['img'], index)
             soft = resize_logits(soft, target['img'].shape[2:], self.align_corners)
@@ -247,7 +263,16 @@ class MCLSegmentor(MultiTargetSegmentor):
     def hard_pseudo_label(
         self, soft: Tensor, size: Sequence[int], global_batch: bool = False
     ) -> Tensor:
-        """The pixels whose entropy is below their class's threshold, see the base class."""
+        """Keep the pixels whose entropy is below the threshold of their class.
+
+        Args:
+            soft (Tensor): (B, C, h, w) class probabilities of one target.
+            size (Sequence[int]): (h', w') of the result.
+            global_batch (bool): Whether pixels are selected over the batch of all processes.
+
+        Returns:
+            Tensor: (B, h', w') int64 class indices, 255 = ignore.
+        """
         return select_pseudo_label(
             soft,
             self.selection_quantile,
@@ -258,7 +283,7 @@ class MCLSegmentor(MultiTargetSegmentor):
         )
 
     def source_columns(self, inputs: dict) -> Columns:
-        """Also the source in the colours of each target."""
+        """Add the source in the colours of each target to the columns."""
         columns = super().source_columns(inputs)
         styles = self.source_styles(inputs['source'], inputs['targets'])
         for name, styled in zip(self.targets, styles):
@@ -266,7 +291,7 @@ class MCLSegmentor(MultiTargetSegmentor):
         return columns
 
     def target_columns(self, inputs: dict, index: int) -> Columns:
-        """Both views, the pseudo-labels where there are any, the colours of the other targets."""
+        """Show both views, the pseudo-labels if there are any, and the other targets' styles."""
         target = inputs['targets'][index]
         strong = target['strong_img']
         columns = super().target_columns(inputs, index)
@@ -284,7 +309,7 @@ class MCLSegmentor(MultiTargetSegmentor):
         return columns
 
     def validation_columns(self, images: Tensor, domain: str) -> Columns:
-        """The pseudo-labels that the network would keep now, by thresholds of each image."""
+        """Show the pseudo-labels that the network keeps now, with thresholds for each image."""
         if domain not in self.targets:
             return {}
         soft = self.soft_pseudo_label(images, self.targets.index(domain))
@@ -294,11 +319,11 @@ class MCLSegmentor(MultiTargetSegmentor):
 
     @classmethod
     def published_figures(cls, config: Config) -> PublishedFigures | None:
-        """The figures of the paper's setting that a config trains."""
+        """Return the authors' results for a config's setting, None if there are none."""
         return published_figures(config)
 
     def measured_operations(self, inputs: dict) -> dict[str, Callable[[], Any]]:
-        """Style transfer of the source to a target, and the selection of pseudo-labels."""
+        """Return style transfer of the source to a target, and selection of pseudo-labels."""
         source, target = inputs['source'], inputs['targets'][0]
         return dict(
             style=lambda: self.style_transfer(source['img'], target['img']),

@@ -1,4 +1,4 @@
-"""From soft to hard pseudo-labels: class-wise entropy thresholds (method.md §4, target pass, 1)."""
+"""Selection of hard pseudo-labels by class-wise entropy thresholds (method.md §4, target pass)."""
 
 import math
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from ...global_batch import gather_shares
 from ...labels import IGNORE_INDEX
 from ...pseudo_labels.grid import label_grid
 
-# integers as wide as a float
+# the integer dtype with as many bits as each float dtype
 BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 
 def normalised_entropy(probability: Tensor) -> Tensor:
-    """Entropy over classes in units of log2(C).
+    """Compute the entropy over classes, divided by its maximum log2(C).
 
     Args:
-        probability (Tensor): (B, C, h, w).
+        probability (Tensor): (B, C, h, w) class probabilities.
 
     Returns:
         Tensor: (B, h, w) from 0 to 1.
@@ -29,22 +29,24 @@ def normalised_entropy(probability: Tensor) -> Tensor:
 
 
 def class_thresholds(entropy: Tensor, hard: Tensor, num_classes: int, quantile: float) -> Tensor:
-    """Per class, the entropy at index round(quantile · n) of its n pixels in ascending order.
+    """Compute the entropy threshold of each class.
 
-    Halves round to even. All classes are handled at once: pixels are sorted by entropy and then,
-    keeping that order, by class.
+    The threshold of a class is the entropy at index round(quantile · n) of its n pixels in
+    ascending order, where halves are rounded to even. All classes are processed together: pixels
+    are sorted by entropy, and then by class with a stable sort.
 
     Args:
         entropy (Tensor): (B, h, w).
         hard (Tensor): (B, h, w) int64 class indices.
-        num_classes (int): C.
+        num_classes (int): Number of classes C.
         quantile (float): From 0 to 1; 0.5 in the paper.
 
     Returns:
         Tensor: (C,); 0 for a class without pixels.
     """
     entropy, hard = entropy.flatten(), hard.flatten()
-    # the bits of floats from 0 on are in the order of the floats, and integers are sorted faster
+    # the bit patterns of non-negative floats have the order of the floats, and sorting integers is
+    # faster
     bits = entropy.clamp(min=0).view(BITS[entropy.dtype])
     by_entropy = bits.argsort()
     order = by_entropy[hard[by_entropy].argsort(stable=True)]
@@ -65,18 +67,18 @@ def select_pseudo_label(
     global_batch: bool = False,
     align_corners: bool = True,
 ) -> Tensor:
-    """Keep each class's certain pixels as hard pseudo-labels on the label grid.
+    """Keep the certain pixels of each class as hard pseudo-labels on the label grid.
 
-    A pixel of class c is kept when its entropy is below max(entropy_floor, τ_c).
+    A pixel of class c is kept if its entropy is below max(entropy_floor, τ_c).
 
     Args:
         soft (Tensor): (B, C, H, W) class probabilities, at crop size or on the label grid.
-        quantile (float): Which share of a class's pixels τ_c keeps.
-        entropy_floor (float): A pixel more certain than this is always kept.
-        size (Sequence[int], optional): (h, w) of the label grid; by default that of a crop of
-            the size of ``soft``.
-        global_batch (bool): Whether τ_c is that of the pixels of all processes.
-        align_corners (bool): How ``soft`` is resized to the grid.
+        quantile (float): The share of each class's pixels whose entropy is below τ_c.
+        entropy_floor (float): Entropy from 0 to 1 below which a pixel is always kept.
+        size (Sequence[int], optional): Size (h, w) of the label grid. By default, the size of the
+            grid for a crop of the size of ``soft``.
+        global_batch (bool): Whether τ_c is computed over the pixels of all processes.
+        align_corners (bool): Whether ``soft`` is resized to the grid with aligned corners.
 
     Returns:
         Tensor: (B, h, w) int64 class indices, 255 = ignore.

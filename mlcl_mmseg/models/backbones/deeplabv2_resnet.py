@@ -12,16 +12,17 @@ from .pretrained import PretrainedBackbone
 
 @MODELS.register_module()
 class DeepLabV2ResNet(PretrainedBackbone, ResNet):
-    """mmpretrain's ResNet at output stride 8, with the max-pool of DeepLabV2.
+    """mmpretrain's ResNet at output stride 8, with the max pooling of DeepLabV2.
 
-    The stride of a bottleneck is on its first 1×1 convolution, the last two stages are dilated by
-    2 and 4, and the max-pool rounds up: a 160×320 input gives 21×41 features. Rounding down would
-    evaluate published weights on a shifted grid.
+    The stride of a bottleneck is in its first 1×1 convolution, the last two stages are dilated by
+    2 and 4, and the max pooling rounds sizes up: the features of a 160×320 input are 21×41.
+    Rounding down would evaluate published weights on a shifted grid.
 
     Args:
-        depth (int): 101 in the paper.
-        **kwargs: Those of :class:`mmpretrain.models.ResNet`. ``init_cfg=dict(type='Pretrained',
-            checkpoint=...)`` takes a name (``torchvision://resnet101``) or a file.
+        depth (int): Depth of the ResNet; 101 in the paper.
+        **kwargs: Keyword arguments of :class:`mmpretrain.models.ResNet`.
+            ``init_cfg=dict(type='Pretrained', checkpoint=...)`` takes a name
+            (``torchvision://resnet101``), a URL or a file.
 
     Raises:
         InputError: If there is no ResNet of this depth.
@@ -30,7 +31,7 @@ class DeepLabV2ResNet(PretrainedBackbone, ResNet):
     def __init__(self, depth: int = 101, **kwargs: Any) -> None:
         if depth not in self.arch_settings:
             raise InputError(
-                f'model.backbone.depth is {depth}, but it is one of '
+                f'model.backbone.depth is {depth}: set it to one of '
                 f'{", ".join(map(str, self.arch_settings))}.'
             )
         super().__init__(
@@ -44,11 +45,11 @@ class DeepLabV2ResNet(PretrainedBackbone, ResNet):
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=True)
 
     def released_updates(self, name: str) -> int:
-        """How often the released optimisers update a parameter in a step (method.md §6-Q9).
+        """Number of updates of a parameter per step in the authors' code (method.md §6-Q9).
 
-        They list it once for each module that encloses it.
+        The authors' optimisers list a parameter once for each module that encloses it.
 
         Args:
-            name (str): Its name in this backbone.
+            name (str): Name of the parameter in this backbone.
         """
         return name.count('.')

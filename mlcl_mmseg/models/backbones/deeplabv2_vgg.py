@@ -14,14 +14,15 @@ POOL4 = 23
 class DeepLabV2VGG(PretrainedBackbone, VGG):
     """mmpretrain's VGG-16 at output stride 8, with fc6 and fc7 as dilated convolutions.
 
-    pool4 and pool5 are removed, the convolutions after them dilated by 2; fc6 and fc7 are 3×3
-    convolutions to 1024 channels, dilated by 4. They start as PyTorch makes them, ImageNet or not.
+    pool4 and pool5 are removed, and the convolutions after pool4 are dilated by 2. fc6 and fc7 are
+    3×3 convolutions to 1024 channels, dilated by 4. They always have PyTorch's default
+    initialisation, also if the other layers start from ImageNet weights.
 
-    Convolutions and activations are numbered one by one, as in torchvision's VGG without pool4.
+    Convolutions and activations are numbered separately, as in torchvision's VGG without pool4.
 
     Args:
         init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=...)`` with a name
-            (``torchvision://vgg16``) or a file.
+            (``torchvision://vgg16``), a URL or a file.
     """
 
     # fc6 and fc7
@@ -44,19 +45,19 @@ class DeepLabV2VGG(PretrainedBackbone, VGG):
         self.features = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """(B, 3, H, W) to one map (B, 1024, ⌊H/8⌋, ⌊W/8⌋)."""
+        """Map images (B, 3, H, W) to a tuple of one feature map (B, 1024, ⌊H/8⌋, ⌊W/8⌋)."""
         return (self.features(x),)
 
     def released_updates(self, name: str) -> int:
-        """How often the released optimisers update a parameter in a step (method.md §6-Q9)."""
+        """Number of updates of a parameter per step in the authors' code (method.md §6-Q9)."""
         return 1
 
     def rename_pretrained(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors of torchvision's VGG, of which those behind pool4 move forward by one."""
+        """Rename the tensors of torchvision's VGG: layers after pool4 have a number less by 1."""
         renamed = {}
         for name, value in state_dict.items():
             part, _, rest = name.partition('.')
-            number, _, kind = rest.partition('.')
+            number, _, tensor = rest.partition('.')
             if part == 'features':
-                renamed[f'features.{int(number) - (int(number) > POOL4)}.{kind}'] = value
+                renamed[f'features.{int(number) - (int(number) > POOL4)}.{tensor}'] = value
         return renamed

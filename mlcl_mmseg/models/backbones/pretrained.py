@@ -1,4 +1,4 @@
-"""ImageNet weights: found, checked and loaded, or a clear refusal."""
+"""Strict loading of ImageNet weights."""
 
 import hashlib
 import re
@@ -18,21 +18,21 @@ TORCHVISION = 'torchvision://'
 
 
 class PretrainedBackbone(BaseModule):
-    """Makes ``init_cfg=dict(type='Pretrained', checkpoint=...)`` of a backbone strict.
+    """Mixin that loads ``init_cfg=dict(type='Pretrained', checkpoint=...)`` of a backbone strictly.
 
-    MMEngine would only log what a checkpoint lacks. Comes before the backbone that it extends in
-    the list of base classes.
+    MMEngine would only log missing tensors. In the list of base classes, this class must come
+    before the backbone that it extends.
     """
 
-    # how the names of tensors begin that no ImageNet checkpoint has
+    # name prefixes of tensors that no ImageNet checkpoint has
     fresh_parts: tuple[str, ...] = ()
 
     def init_weights(self) -> None:
-        """Load ImageNet weights if the config names some, else initialise at random.
+        """Load ImageNet weights if the config names them, else initialise randomly.
 
         Raises:
-            MissingFileError: If the named weights are not to be had.
-            InputError: If they do not fit.
+            MissingFileError: If the weights are not available.
+            InputError: If the weights do not fit this backbone.
         """
         if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
             self.load_pretrained(self.init_cfg['checkpoint'])
@@ -41,14 +41,16 @@ class PretrainedBackbone(BaseModule):
             super().init_weights()
 
     def load_pretrained(self, checkpoint: str) -> None:
-        """Load ImageNet weights; only the classifier may be left over.
+        """Load ImageNet weights, which must contain every tensor of the backbone.
+
+        Other tensors of the checkpoint, such as the classifier, are ignored.
 
         Args:
-            checkpoint (str): See :func:`read_pretrained`.
+            checkpoint (str): A name, URL or path, see :func:`read_pretrained`.
 
         Raises:
-            MissingFileError: See :func:`read_pretrained`.
-            InputError: If a weight of the backbone is not in the checkpoint.
+            MissingFileError: If the weights are not available.
+            InputError: If the checkpoint lacks a tensor of the backbone or has another shape.
         """
         state_dict = {
             name.removeprefix('backbone.'): value
@@ -66,21 +68,21 @@ class PretrainedBackbone(BaseModule):
         if wrong:
             raise InputError(
                 f'{checkpoint} does not fit {type(self).__name__}: {len(wrong)} of its {len(own)} '
-                f'tensors are missing or of another shape, the first is {wrong[0]}; give the '
-                'weights of the same architecture.'
+                f'tensors are missing or have another shape, the first is {wrong[0]}; use weights '
+                'of the same architecture.'
             )
         self.load_state_dict(state_dict, strict=False)
         print_log(f'{type(self).__name__} starts from {checkpoint}.', logger='current')
 
     def rename_pretrained(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-        """An ImageNet checkpoint's tensors under the backbone's names."""
+        """Rename the tensors of an ImageNet checkpoint to the backbone's names; here unchanged."""
         return state_dict
 
 
 def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
-    """Read a state dict by torchvision's name (always the V1 weights), a URL or from a file.
+    """Read a state dict from torchvision (always the V1 weights), a URL or a file.
 
-    Only tensors are unpickled.
+    Objects other than tensors and plain containers are refused.
 
     Args:
         checkpoint (str): ``torchvision://resnet101``, ``https://...``, or a path.
@@ -89,8 +91,8 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
         dict[str, Tensor]: Tensors by name, on the CPU.
 
     Raises:
-        MissingFileError: If the file is missing or the network does not give the weights.
-        InputError: If the file is damaged or holds something else.
+        MissingFileError: If the file does not exist or the weights cannot be downloaded.
+        InputError: If the file is damaged or contains other objects.
     """
     url = resolve(checkpoint)
     if '://' in url:
@@ -100,10 +102,10 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
             )
         except (URLError, OSError) as error:
             raise MissingFileError(
-                f'The ImageNet weights {checkpoint} could not be downloaded ({error}): fetch '
-                f'{Path(url).name} where there is a network and pass '
-                '--cfg-options model.backbone.init_cfg.checkpoint=FILE, with "warmup." before it '
-                'where MCL trains its warm-up first.'
+                f'The ImageNet weights {checkpoint} could not be downloaded ({error}): download '
+                f'{Path(url).name} on a machine with internet access and pass '
+                '--cfg-options model.backbone.init_cfg.checkpoint=FILE, with the prefix "warmup." '
+                'if MCL trains its warm-up first.'
             ) from error
     elif Path(checkpoint).is_file():
         state_dict = read_checkpoint(checkpoint)
@@ -116,18 +118,22 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
 
 
 def resolve(checkpoint: str) -> str:
-    """The URL behind torchvision's name of its V1 weights; other names are as they are."""
+    """Convert torchvision's name of a model to the URL of its V1 weights; keep other names."""
     if not checkpoint.startswith(TORCHVISION):
         return checkpoint
     return get_model_weights(checkpoint.removeprefix(TORCHVISION)).IMAGENET1K_V1.url
 
 
 def describe_pretrained(checkpoint: str) -> str | None:
-    """What ImageNet weights are recognised by, wherever they lie.
+    """Return an identifier of ImageNet weights that does not depend on their location.
+
+    Args:
+        checkpoint (str): A name, URL or path, see :func:`read_pretrained`.
 
     Returns:
-        str | None: Eight digits of the file's SHA-256, which torchvision and OpenMMLab put into
-        the names of theirs; the URL if it has none; None of a file that is not there.
+        str | None: The first eight digits of the file's SHA-256, which torchvision and OpenMMLab
+        append to their file names; the URL itself if its file name has no such digits; None if the
+        file does not exist.
     """
     url = resolve(checkpoint)
     if '://' in url:

@@ -1,4 +1,4 @@
-"""The decode head that every classifier uses (method.md §1)."""
+"""The decode head of all classifiers (method.md §1)."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from ..losses import full_precision
 from .dilated_convolution import dilated_convolution
 
-# MMSegmentation recommends other sizes than the paper's
+# MMSegmentation warns that it recommends other sizes than the paper's
 warnings.filterwarnings('ignore', 'When align_corners=True')
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh channels by what the global average of all channels says.
+    """Weight each channel by a function of the global average of all channels.
 
     Args:
         channels (int): Number of channels.
-        ratio (int): Reduction of the hidden layer.
+        ratio (int): Factor by which the hidden layer has fewer channels.
     """
 
     def __init__(self, channels: int, ratio: int = 16) -> None:
@@ -36,31 +36,34 @@ class SqueezeExcitation(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, h, w) to the same shape."""
+        """Weight the channels of features (B, C, h, w)."""
         return features * self.excite(features.mean(dim=(2, 3)))[:, :, None, None]
 
 
 @MODELS.register_module()
 class DeepLabV2Head(BaseDecodeHead):
-    """Parallel dilated branches, squeeze-excitation, bottleneck, classifier.
+    """Parallel dilated branches, followed by squeeze-and-excitation, bottleneck and classifier.
 
-    A 1×1 convolution and one 3×3 convolution per dilation, each with bias to ``channels``, group
-    norm and ReLU; their concatenation is weighed by squeeze-excitation and goes through a 3×3
-    convolution with bias, group norm without activation, dropout and a 1×1 classifier without
-    bias.
+    The branches are a 1×1 convolution and one 3×3 convolution per dilation, each with bias, group
+    norm and ReLU. Their concatenation is weighted by squeeze-and-excitation and then passed through
+    a 3×3 convolution with bias, group norm without activation, dropout, and a 1×1 classifier
+    without bias.
 
     Args:
-        in_channels (int): Channels of the features.
+        in_channels (int): Number of channels of the features.
         num_classes (int): Number of classes.
-        channels (int): Channels of each branch and of the bottleneck.
+        channels (int): Number of output channels of each branch and of the bottleneck.
         dilations (Sequence[int]): Dilations of the 3×3 branches.
-        dropout_ratio (float): Of the channels before the classifier.
-        norm_cfg (dict): Group norm with 32 groups.
-        window_share (float): See :func:`dilated_convolution`; 0.6 is where the ways to compute it
-            meet on CPUs in float32. 0: convolutions as PyTorch has them.
-        align_corners (bool): How logits are resized.
-        loss_decode (dict): Loss where the head serves an ordinary segmentor of MMSegmentation.
-        **kwargs: Those of :class:`mmseg.models.decode_heads.decode_head.BaseDecodeHead`.
+        dropout_ratio (float): Dropout rate of the channels before the classifier.
+        norm_cfg (dict): Config of the norms; by default group norm with 32 groups.
+        window_share (float): See :func:`dilated_convolution`. At 0.6, the two implementations are
+            equally fast on CPUs in float32. With 0, PyTorch's convolution is always used.
+        align_corners (bool): Whether logits are resized with aligned corners.
+        loss_decode (dict): Config of the loss if the head is part of an ordinary segmentor of
+            MMSegmentation.
+        init_cfg (dict, optional): Initialisation config of :class:`mmengine.model.BaseModule`.
+        **kwargs: Keyword arguments of
+            :class:`mmseg.models.decode_heads.decode_head.BaseDecodeHead`.
     """
 
     def __init__(
@@ -111,10 +114,14 @@ class DeepLabV2Head(BaseDecodeHead):
         self.conv_seg = nn.Conv2d(channels, self.out_channels, kernel_size=1, bias=False)
 
     def init_weights(self) -> None:
-        """Convolutions N(0, 0.01), norms 1 and 0, the bottleneck's bias 0; the rest as PyTorch."""
+        """Initialise the weights as in MCL (method.md §1).
+
+        Convolution weights are drawn from N(0, 0.01²), norms have weight 1 and bias 0, and the
+        bottleneck's bias is 0. All others have PyTorch's default initialisation.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # mmcv's ConvModule has set the bias to 0: back to PyTorch's
+                # mmcv's ConvModule has set the bias to 0: restore PyTorch's default
                 module.reset_parameters()
                 nn.init.normal_(module.weight, std=0.01)
             elif isinstance(module, nn.GroupNorm):
@@ -124,48 +131,48 @@ class DeepLabV2Head(BaseDecodeHead):
         self._is_init = True
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Features of the stages (B, C, h, w) to logits (B, classes, h, w)."""
+        """Map the features of the stages (B, C, h, w) to logits (B, classes, h, w)."""
         (maps,) = branch_maps([HeadPart(self)], self._transform_inputs(inputs))
         return self.logits(maps)
 
     def logits(self, maps: Sequence[Tensor]) -> Tensor:
-        """What follows the branches' convolutions.
+        """Apply all layers after the convolutions of the branches.
 
         Args:
-            maps (Sequence[Tensor]): Of :func:`branch_maps`; of a head that takes several features
-                as one, their sum.
+            maps (Sequence[Tensor]): The result of :func:`branch_maps` for this head. For a head on
+                several concatenated features, the sum of the results.
 
         Returns:
-            Tensor: (B, classes, h, w).
+            Tensor: (B, classes, h, w) logits.
         """
         features = torch.cat([*map(finish_branch, self.branches, maps)], dim=1)
         return self.cls_seg(self.bottleneck(self.squeeze_excitation(features)))
 
     def convolution(self, branch: int) -> nn.Conv2d:
-        """That of a branch."""
+        """Return the convolution of a branch."""
         module: ConvModule = self.branches[branch]
         return module.conv
 
     def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Enlarge logits in full precision, whatever they were computed in, (B, classes, H, W)."""
+        """Resize logits to the image size, (B, classes, H, W), in full precision."""
         seg_logits = full_precision(seg_logits)
-        # the largest of the classes is found faster where they lie side by side
+        # argmax over classes is faster if the classes of a pixel are adjacent in memory
         seg_logits = seg_logits.contiguous(memory_format=torch.channels_last)
         return super().predict_by_feat(seg_logits, batch_img_metas)
 
 
 def finish_branch(branch: ConvModule, product: Tensor) -> Tensor:
-    """Bias, norm and activation of a branch after its convolution, (B, C, h, w)."""
+    """Apply bias, norm and activation of a branch to its convolution's result (B, C, h, w)."""
     bias = branch.conv.bias.to(product.dtype)
     return branch.activate(branch.norm(product + bias[:, None, None]))
 
 
 class HeadPart(NamedTuple):
-    """A head, or what of its branches sees some of its input channels.
+    """A head, or the part of its branches that is applied to some of its input channels.
 
     Attributes:
         head (DeepLabV2Head): The head.
-        channels (slice): Of its input.
+        channels (slice): The input channels; by default all.
     """
 
     head: DeepLabV2Head
@@ -173,14 +180,15 @@ class HeadPart(NamedTuple):
 
 
 def branch_maps(parts: Sequence[HeadPart], features: Tensor) -> list[list[Tensor]]:
-    """The branches of heads that share their input, each branch as one convolution.
+    """Compute the branches of several heads on the same input, with one convolution per branch.
 
     Args:
-        parts (Sequence[HeadPart]): Of heads with the same dilations.
-        features (Tensor): (B, C, h, w), the channels that every part sees.
+        parts (Sequence[HeadPart]): Parts of heads that have the same dilations.
+        features (Tensor): (B, C, h, w), the input channels of every part.
 
     Returns:
-        list[list[Tensor]]: Of each part, of each branch, (B, channels, h, w) without bias.
+        list[list[Tensor]]: For each part, the result of each branch without bias, (B, channels, h,
+        w).
     """
     first = parts[0].head
     widths = [part.head.channels for part in parts]
@@ -190,10 +198,10 @@ def branch_maps(parts: Sequence[HeadPart], features: Tensor) -> list[list[Tensor
         return torch.cat(weights) if len(weights) > 1 else weights[0]
 
     joint = [F.conv2d(features, weight_of(0))]
-    # under autocast, the kind that convolutions compute in
-    kind = joint[0].dtype
-    features = features.to(kind)
+    # under autocast, the dtype in which convolutions are computed
+    dtype = joint[0].dtype
+    features = features.to(dtype)
     for branch in range(1, len(first.branches)):
-        weight, dilation = weight_of(branch).to(kind), first.convolution(branch).dilation[0]
+        weight, dilation = weight_of(branch).to(dtype), first.convolution(branch).dilation[0]
         joint.append(dilated_convolution(features, weight, dilation, first.window_share))
     return [list(maps) for maps in zip(*(each.split(widths, dim=1) for each in joint))]

@@ -1,7 +1,8 @@
-"""3×3 convolutions so dilated that most of their taps see nothing but padding.
+"""3×3 convolutions with such large dilations that most of their taps see only padding.
 
-A 320×160 crop has 21×41 features. Of the nine taps of a convolution dilated by 24, six see padding
-alone, and two others all but 17 of the 41 columns: four fifths of its multiplications are by zero.
+A crop of 320×160 pixels has 21×41 features. In a convolution dilated by 24, six of the nine taps
+see only padding, and two others see only 17 of the 41 columns. Four fifths of the multiplications
+are therefore by zero.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,26 +12,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# what one tap adds where: number of the tap; images, rows and columns of the input, of the output
+# one tap: its number; the images, rows and columns of the input that it sees; those of the output
+# to which it contributes
 Window = tuple[int, tuple[slice, slice, slice], tuple[slice, slice, slice]]
 
 
 def useful_share(size: Sequence[int], dilation: int) -> float:
-    """The share of a padded 3×3 convolution's multiplications that are not by padding.
+    """Return the share of a padded 3×3 convolution's multiplications that are not with padding.
 
     Args:
-        size (Sequence[int]): (h, w) of the features.
-        dilation (int): Of the convolution, and its padding.
+        size (Sequence[int]): Size (h, w) of the features.
+        dilation (int): Dilation and padding of the convolution.
 
     Returns:
-        float: From 1/9, when only the middle tap sees anything, to 1.
+        float: From 1/9, if only the middle tap sees features, to 1.
     """
     rows, columns = (1 + 2 * max(0, 1 - dilation / length) for length in size)
     return rows * columns / 9
 
 
 def windows(size: Sequence[int], dilation: int) -> Iterator[Window]:
-    """The taps that see something, the middle one left out, each with what it sees and where to."""
+    """Yield the window of each tap that sees features, except for the middle tap.
+
+    Args:
+        size (Sequence[int]): Size (h, w) of the features.
+        dilation (int): Dilation and padding of the convolution.
+
+    Yields:
+        Window: The tap, its slices of the input, and its slices of the output.
+    """
     every = slice(None)
 
     def overlap(length: int, shift: int) -> tuple[slice, slice]:
@@ -46,14 +56,14 @@ def windows(size: Sequence[int], dilation: int) -> Iterator[Window]:
 
 
 class WindowConvolution(torch.autograd.Function):
-    """A dilated 3×3 convolution as one matrix product for each tap's window."""
+    """A dilated 3×3 convolution, computed as one matrix product per tap."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, dilation: int) -> Tensor:
-        """(B, h, w, C) features and (9, O, C) weights to (B, h, w, O)."""
+        """Convolve (B, h, w, C) features with (9, O, C) weights; returns (B, h, w, O)."""
         ctx.save_for_backward(features, weight)
         ctx.dilation = dilation
-        # flat, since a product of four-dimensional windows is a slow batch of many small ones
+        # flattened, since a product of 4D windows is computed as a slow batch of small products
         result = (features.flatten(0, 2) @ weight[4].t()).view(*features.shape[:3], -1)
         for tap, seen, place in windows(features.shape[1:3], dilation):
             part = result[place]
@@ -63,7 +73,7 @@ class WindowConvolution(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Gradients of features and weights."""
+        """Compute the gradients of features and weights."""
         features, weight = ctx.saved_tensors
         gradient = gradient.contiguous()
         of_features = (gradient.flatten(0, 2) @ weight[4]).view(features.shape)
@@ -80,15 +90,15 @@ class WindowConvolution(torch.autograd.Function):
 def dilated_convolution(
     features: Tensor, weight: Tensor, dilation: int, window_share: float
 ) -> Tensor:
-    """A 3×3 convolution whose padding is its dilation, without bias.
+    """Compute a 3×3 convolution without bias whose padding equals its dilation.
 
     Args:
         features (Tensor): (B, C, h, w).
-        weight (Tensor): (O, C, 3, 3), of the same kind.
-        dilation (int): Of the convolution.
-        window_share (float): Below this :func:`useful_share` a convolution that trains is computed
-            window by window, which leaves out what sees padding. A library's convolution may leave
-            it out too, but not in its gradients.
+        weight (Tensor): (O, C, 3, 3), of the same dtype.
+        dilation (int): Dilation and padding of the convolution.
+        window_share (float): If :func:`useful_share` is below this value and gradients are
+            enabled, the convolution is computed tap by tap, which skips products with padding. A
+            library's convolution may skip them too, but not in its gradients.
 
     Returns:
         Tensor: (B, O, h, w).

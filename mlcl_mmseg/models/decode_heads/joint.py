@@ -1,7 +1,7 @@
 """Several heads on the same features, and one head on the features of several passes.
 
-Any decode head of MMSegmentation serves. Heads of DeepLabV2 have a fast path: what they share is
-computed once, as one convolution (:func:`branch_maps`).
+Any decode head of MMSegmentation can be used. DeepLabV2 heads have a fast path, in which the
+branches of all heads are computed by joint convolutions (:func:`branch_maps`).
 """
 
 import itertools
@@ -14,17 +14,17 @@ from torch.profiler import record_function
 
 from .deeplabv2_head import DeepLabV2Head, HeadPart, branch_maps
 
-# what a backbone or neck returns: (B, C, h, w) of each level
+# features of a backbone or neck: (B, C, h, w) for each level
 Levels = Sequence[Tensor]
 
 
 def as_levels(features: Tensor | Levels) -> Levels:
-    """The features of a backbone or neck as a sequence; some return a single level as it is."""
+    """Return the features of a backbone or neck as a sequence, also if there is one level."""
     return (features,) if isinstance(features, Tensor) else features
 
 
 def can_join(heads: Sequence[BaseDecodeHead]) -> bool:
-    """Whether heads have the fast path: all are of DeepLabV2, on one level, dilated alike."""
+    """Whether heads have the fast path: DeepLabV2 heads on the same level with same dilations."""
     return (
         all(isinstance(head, DeepLabV2Head) and head.input_transform is None for head in heads)
         and len({(head.in_index, head.dilations) for head in heads}) == 1
@@ -32,14 +32,14 @@ def can_join(heads: Sequence[BaseDecodeHead]) -> bool:
 
 
 def head_logits(heads: Sequence[BaseDecodeHead], levels: Levels) -> list[Tensor]:
-    """What several heads make of the same features.
+    """Compute the logits of several heads on the same features.
 
     Args:
-        heads (Sequence[BaseDecodeHead]): At least one.
-        levels (Levels): The features.
+        heads (Sequence[BaseDecodeHead]): One or more heads.
+        levels (Levels): The features, (B, C, h, w) for each level.
 
     Returns:
-        list[Tensor]: Of each head, logits (B, classes, h, w).
+        list[Tensor]: For each head, logits (B, classes, h, w).
     """
     with record_function('heads'):
         if not can_join(heads):
@@ -49,11 +49,12 @@ def head_logits(heads: Sequence[BaseDecodeHead], levels: Levels) -> list[Tensor]
 
 
 def widened(decode_head: dict, passes: int) -> dict:
-    """The config of a head for the concatenated features of several passes.
+    """Return the config of a head for the concatenated features of several passes.
 
     Args:
         decode_head (dict): Config of a head for the features of one pass.
-        passes (int): How many passes are concatenated along the channels, level by level.
+        passes (int): Number of passes whose features are concatenated along the channels at each
+            level.
     """
     channels = decode_head['in_channels']
     wide = [each * passes for each in channels] if isinstance(channels, list | tuple) else None
@@ -66,21 +67,22 @@ def concatenated_logits(
     features: Sequence[Levels],
     places: Sequence[int] | None = None,
 ) -> tuple[list[list[Tensor]], Tensor]:
-    """What heads make of one pass each, and a :func:`widened` head of all passes together.
+    """Compute the logits of heads on one pass each and of a :func:`widened` head on all passes.
 
-    In the fast path the wide head's branches are linear in its input, so that each pass's part of
-    them is computed with the other heads of that pass, and the parts are added up.
+    The convolutions of the wide head's branches are linear in its input. In the fast path, their
+    contribution from each pass is therefore computed jointly with the other heads of that pass, and
+    the contributions are added up.
 
     Args:
-        heads (Sequence[Sequence[BaseDecodeHead]]): Of each pass, the heads that see it alone.
-        wide_head (BaseDecodeHead): The head that sees all passes.
-        features (Sequence[Levels]): Of each pass.
-        places (Sequence[int], optional): The place of each pass in the wide head's input; by
-            default in the order given.
+        heads (Sequence[Sequence[BaseDecodeHead]]): For each pass, the heads on this pass alone.
+        wide_head (BaseDecodeHead): The head on all passes.
+        features (Sequence[Levels]): The features of each pass.
+        places (Sequence[int], optional): The position of each pass in the wide head's input. By
+            default, passes are in the given order.
 
     Returns:
-        tuple[list[list[Tensor]], Tensor]: Logits (B, classes, h, w) of ``heads``, and those of the
-        wide head.
+        tuple[list[list[Tensor]], Tensor]: Logits (B, classes, h, w) of ``heads``, and logits of the
+        wide head of the same shape.
     """
     places = range(len(features)) if places is None else places
     if not can_join([*itertools.chain(*heads), wide_head]):

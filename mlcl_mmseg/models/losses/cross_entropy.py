@@ -1,4 +1,4 @@
-"""Cross-entropy with an ignore index, and without a division by zero (method.md §3, §6-Q7)."""
+"""Cross-entropy with an ignore index and without division by zero (method.md §3, §6-Q7)."""
 
 from collections.abc import Sequence
 
@@ -12,29 +12,30 @@ from .precision import full_precision
 
 
 def resize_logits(logits: Tensor, size: Sequence[int], align_corners: bool = True) -> Tensor:
-    """Resize bilinearly, in full precision.
+    """Resize logits bilinearly in full precision.
 
     Args:
         logits (Tensor): (B, C, h, w).
-        size (Sequence[int]): (H, W).
-        align_corners (bool): As the head that made them; True in MCL (method.md §1).
+        size (Sequence[int]): Size (H, W) of the result.
+        align_corners (bool): Whether corners are aligned, as set in the decode head; True in MCL
+            (method.md §1).
 
     Returns:
-        Tensor: (B, C, H, W), at least float32.
+        Tensor: (B, C, H, W), float32 or float64.
     """
     logits = full_precision(logits)
     return F.interpolate(logits, size=tuple(size), mode='bilinear', align_corners=align_corners)
 
 
 def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Cross-entropy of every pixel, 0 where the label is ignored.
+    """Compute the cross-entropy of every pixel, which is 0 where the label is ignored.
 
     Args:
         logits (Tensor): (B, C, h, w).
         label (Tensor): (B, h, w) int64 class indices, 255 = ignore.
 
     Returns:
-        Tensor: (B, h, w), at least float32.
+        Tensor: (B, h, w), float32 or float64.
     """
     return F.cross_entropy(
         full_precision(logits), label, ignore_index=IGNORE_INDEX, reduction='none'
@@ -44,12 +45,12 @@ def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
 def source_cross_entropy(
     logits: Tensor, label: Tensor, global_batch: bool = False, align_corners: bool = True
 ) -> Tensor:
-    """Mean cross-entropy over the pixels that are not ignored; 0 if all are.
+    """Compute the mean cross-entropy over the pixels that are not ignored; 0 if all are ignored.
 
     Args:
-        logits (Tensor): (B, C, h, w), resized bilinearly to the label.
+        logits (Tensor): (B, C, h, w), which are resized bilinearly to the label.
         label (Tensor): (B, H, W) int64 class indices, 255 = ignore.
-        global_batch (bool): Whether the mean is that over the shares of all processes.
+        global_batch (bool): Whether the mean is computed over the batch of all processes.
         align_corners (bool): See :func:`resize_logits`.
 
     Returns:
@@ -62,13 +63,13 @@ def source_cross_entropy(
 
 
 def divide_by_count(total: Tensor, count: Tensor, global_batch: bool) -> Tensor:
-    """A sum over pixels as their mean; 0 if there are none.
+    """Divide a sum over pixels by their number; 0 if there are no pixels.
 
     Args:
-        total (Tensor): A scalar, of this process's share of the batch.
-        count (Tensor): The number of pixels of this share.
-        global_batch (bool): Whether to divide so that the mean of this over the processes is the
-            mean over all pixels of the batch.
+        total (Tensor): A scalar, the sum over this process's share of the batch.
+        count (Tensor): A scalar, the number of pixels of this share.
+        global_batch (bool): Whether to divide such that the mean of the results over all processes
+            is the mean over all pixels of the batch.
 
     Returns:
         Tensor: A scalar.

@@ -1,4 +1,4 @@
-"""Several maps as one."""
+"""Concatenation of several feature maps."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class ConcatenationNeck(nn.Module):
-    """Resizes all maps of a backbone to the first one's size and concatenates them.
+    """Resize all maps of a backbone to the size of the first one and concatenate them.
 
-    What stands between MiT-B5 and the heads (method.md §1).
+    MCL uses this neck between MiT-B5 and the heads (method.md §1).
     """
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
-        """Maps (B, C_i, h_i, w_i) to one map (B, ΣC_i, h_0, w_0)."""
+        """Concatenate maps (B, C_i, h_i, w_i) to a tuple of one map (B, ΣC_i, h_0, w_0)."""
         size = inputs[0].shape[2:]
         return (
             torch.cat(

@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 WHITE = np.array([0.950456, 1.0, 1.088754])
-# linear RGB to XYZ relative to white, and back
+# matrices from linear RGB to XYZ relative to white, and back
 RGB_TO_XYZ = (
     np.array(
         [
@@ -22,25 +22,25 @@ RGB_TO_XYZ = (
     / WHITE[:, None]
 )
 XYZ_TO_RGB = np.linalg.inv(RGB_TO_XYZ)
-# where the cube root of L*a*b* becomes a line, as OpenCV rounds it
+# below this value the cube root of L*a*b* is replaced by a line; rounded as in OpenCV
 CUBE_ROOT_END = 0.008856
 SLOPE, OFFSET = 7.787, 16 / 116
 
 
 def _mix(matrix: np.ndarray, image: Tensor) -> Tensor:
-    """Mix the channels of (B, 3, H, W) by a (3, 3) matrix; scalars, so that nothing is copied."""
+    """Multiply the channels of (B, 3, H, W) by a (3, 3) matrix, which stays on the host."""
     r, g, b = image.unbind(1)
     return torch.stack([row[0] * r + row[1] * g + row[2] * b for row in matrix.tolist()], dim=1)
 
 
 def rgb_to_lab(image: Tensor) -> Tensor:
-    """RGB to OpenCV's 8-bit L*a*b* scale.
+    """Convert RGB to L*a*b* on OpenCV's 8-bit scale.
 
     Args:
         image (Tensor): (B, 3, H, W) RGB from 0 to 1.
 
     Returns:
-        Tensor: (B, 3, H, W), about 0 to 255, not rounded.
+        Tensor: (B, 3, H, W) values from about 0 to 255, not rounded.
     """
     linear = torch.where(image > 0.04045, ((image + 0.055) / 1.055) ** 2.4, image / 12.92)
     xyz = _mix(RGB_TO_XYZ, linear)
@@ -54,10 +54,10 @@ def rgb_to_lab(image: Tensor) -> Tensor:
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """The inverse of :func:`rgb_to_lab`; colours outside the gamut are clipped.
+    """Invert :func:`rgb_to_lab`; colours outside the gamut are clipped.
 
     Args:
-        lab (Tensor): (B, 3, H, W) on OpenCV's 8-bit scale.
+        lab (Tensor): (B, 3, H, W) L*a*b* on OpenCV's 8-bit scale.
 
     Returns:
         Tensor: (B, 3, H, W) RGB from 0 to 1.
@@ -73,15 +73,16 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 
 
 def mean_and_std(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and population standard deviation of each channel.
+    """Compute mean and population standard deviation of each channel.
 
-    Of whole numbers, which float64 adds up exactly: a constant channel has the deviation 0.
+    The values must be whole numbers. float64 sums them exactly, so that a constant channel has the
+    standard deviation 0.
 
     Args:
         image (Tensor): (B, 3, H, W) whole numbers.
 
     Returns:
-        tuple[Tensor, Tensor]: (B, 3, 1, 1) each.
+        tuple[Tensor, Tensor]: Mean and standard deviation, (B, 3, 1, 1) each.
     """
     count = image.shape[2] * image.shape[3]
     total = image.sum((2, 3), keepdim=True, dtype=torch.float64)
@@ -93,11 +94,11 @@ def mean_and_std(image: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def reinhard_transfer(content: Tensor, style: Tensor) -> Tensor:
-    """Give each content image the colours of the style image beside it.
+    """Transfer the colours of each style image to the content image at the same batch index.
 
     Each L*a*b* channel is shifted and scaled to the style's mean and population standard
-    deviation. L*a*b* values are rounded going in and truncated coming out, as the 8-bit original
-    does. A channel that is constant stays constant, at the style's mean.
+    deviation. As in the 8-bit original, L*a*b* values are rounded before and truncated after this
+    operation. A constant channel remains constant, with the style's mean.
 
     Args:
         content (Tensor): (B, 3, H, W) RGB from 0 to 1.
@@ -116,8 +117,8 @@ def reinhard_transfer(content: Tensor, style: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class ReinhardTransfer(nn.Module):
-    """:func:`reinhard_transfer` as a part that a config can exchange."""
+    """:func:`reinhard_transfer` as a module that a config can replace."""
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
-        """(B, 3, H, W) and (B, 3, H, W) to (B, 3, H, W), RGB from 0 to 1."""
+        """Transfer the colours of ``style`` to ``content``, see :func:`reinhard_transfer`."""
         return reinhard_transfer(content, style)

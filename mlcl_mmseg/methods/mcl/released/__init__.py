@@ -1,1 +1,1 @@
-"""What the authors released, as far as it is needed here: tensor names, checkpoints, figures."""
+"""The authors' released tensor names, checkpoints and results, as far as they are needed here."""

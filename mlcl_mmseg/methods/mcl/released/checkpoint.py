@@ -1,4 +1,4 @@
-"""Released checkpoints become those of MMSegmentation."""
+"""Conversion of the authors' released checkpoints to MMSegmentation's format."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ...base import MultiTargetSegmentor
 from .. import MCLSegmentor
 from .names import released_names
 
-# the released program's class of the network, and the backbone that it has here
+# class of the network in the authors' released code: class of the same backbone here
 BACKBONES = dict(ResNet='DeepLabV2ResNet', VGG='DeepLabV2VGG', SegFormer='MixTransformer')
 CLASSIFIER = re.compile(r'layer5_list\.(\d+)\.head\.1\.weight$')
 
@@ -22,9 +22,12 @@ CLASSIFIER = re.compile(r'layer5_list\.(\d+)\.head\.1\.weight$')
 class ReleasedNetwork(NamedTuple):
     """The network of a released checkpoint.
 
-    ``name`` is the class under which it is stored, ``state_dict`` its tensors by released name;
-    ``iteration`` and ``best_miou`` (percent, or None) are as recorded; ``left_out`` are the names
-    of other networks in the file.
+    Attributes:
+        name (str): The class name under which the network is stored.
+        state_dict (dict[str, Tensor]): Its tensors by their names in the released code.
+        iteration (int, optional): The recorded iteration.
+        best_miou (float, optional): The recorded best mIoU in percent.
+        left_out (list[str]): Names of the other networks in the file, which are skipped.
     """
 
     name: str
@@ -35,7 +38,7 @@ class ReleasedNetwork(NamedTuple):
 
     @property
     def backbone(self) -> str:
-        """The class of the backbone here."""
+        """Name of this project's class of the backbone."""
         return BACKBONES[self.name.rstrip('0123456789')]
 
     @property
@@ -49,15 +52,18 @@ class ReleasedNetwork(NamedTuple):
 
 
 def find_network(checkpoint: Any, path: str) -> ReleasedNetwork:
-    """The network in a released checkpoint.
+    """Find the network in a released checkpoint.
 
     Args:
         checkpoint (Any): ``{class: {'model_state': {name: Tensor}}, 'iter': int, 'best_iou':
-            float}``, where discriminators may be stored like the network.
-        path (str): Its file, for the message.
+            float}``. Discriminators may be stored in the same form as the network.
+        path (str): Path of the checkpoint, for error messages.
+
+    Returns:
+        ReleasedNetwork: The network.
 
     Raises:
-        InputError: If it has another form.
+        InputError: If the checkpoint has another structure.
     """
     entries = checkpoint if isinstance(checkpoint, dict) else {}
     states = {
@@ -69,8 +75,8 @@ def find_network(checkpoint: Any, path: str) -> ReleasedNetwork:
     if len(networks) != 1:
         found = ', '.join(map(str, entries)) or type(checkpoint).__name__
         raise InputError(
-            f'{path} is no checkpoint of the released program, it holds {found}: give one with '
-            f'the tensors of a {", ".join(BACKBONES)}.'
+            f"{path} is not a checkpoint of the authors' released code, it contains {found}: use "
+            f'one with the tensors of one network of {", ".join(BACKBONES)}.'
         )
     name = networks[0]
     state_dict = states.pop(name)
@@ -78,10 +84,12 @@ def find_network(checkpoint: Any, path: str) -> ReleasedNetwork:
         if not (
             isinstance(key, str) and isinstance(value, Tensor) and value.layout is torch.strided
         ):
-            raise InputError(f'{path} is damaged, {key} of its {name} is no tensor: get it again.')
+            raise InputError(
+                f'{path} is damaged, {key} of its {name} is not a tensor: download it again.'
+            )
     return ReleasedNetwork(
         name,
-        # as nn.DataParallel would name them
+        # nn.DataParallel adds this prefix
         {key.removeprefix('module.'): value for key, value in state_dict.items()},
         number(entries.get('iter'), int),
         number(entries.get('best_iou'), float),
@@ -89,21 +97,21 @@ def find_network(checkpoint: Any, path: str) -> ReleasedNetwork:
     )
 
 
-def number(value: Any, kind: type) -> Any:
-    """What a checkpoint records, as a plain number; None if it is no number."""
-    return kind(value) if isinstance(value, int | float | np.number) else None
+def number(value: Any, python_type: type) -> Any:
+    """Convert a recorded number to a Python type; None if it is not a number."""
+    return python_type(value) if isinstance(value, int | float | np.number) else None
 
 
 def convert(network: ReleasedNetwork, model: MultiTargetSegmentor, config: str) -> dict:
-    """A checkpoint that a model loads strictly.
+    """Convert a released network to a checkpoint that a model loads strictly.
 
     Args:
-        network (ReleasedNetwork): From a released checkpoint.
-        model (MultiTargetSegmentor): Built from the config; says what is needed.
-        config (str): The config's file, for the message.
+        network (ReleasedNetwork): The network of a released checkpoint.
+        model (MultiTargetSegmentor): The model built from the config, which defines the tensors.
+        config (str): Path of the config, for error messages.
 
     Returns:
-        dict: ``meta`` and ``state_dict``, as MMEngine has it.
+        dict: ``meta`` and ``state_dict``, as in MMEngine's checkpoints.
 
     Raises:
         InputError: If the config has another backbone, stage, number of targets or classes.
@@ -120,8 +128,8 @@ def convert(network: ReleasedNetwork, model: MultiTargetSegmentor, config: str) 
         state_dict[name] = join(parts, value, config)
     if missing:
         raise InputError(
-            f'{config} has no place for {next(iter(missing))} and {len(missing) - 1} other '
-            f'tensors: {REMEDY}.'
+            f'The model of {config} has no counterpart of {next(iter(missing))} and '
+            f'{len(missing) - 1} other tensors of the checkpoint: {REMEDY}.'
         )
     meta = dict(
         iter=network.iteration,
@@ -132,18 +140,19 @@ def convert(network: ReleasedNetwork, model: MultiTargetSegmentor, config: str) 
 
 
 def join(parts: dict[str, Tensor | None], wanted: Tensor, config: str) -> Tensor:
-    """One tensor of ours from those that the released program has for it.
+    """Build one tensor of the model from the corresponding tensors of the released code.
 
     Args:
-        parts (dict[str, Tensor | None]): By released name; None where the checkpoint has none.
-        wanted (Tensor): Ours as the model has it, for its shape and type.
-        config (str): The config's file, for the message.
+        parts (dict[str, Tensor | None]): The released tensors by name; None if the checkpoint
+            lacks one.
+        wanted (Tensor): The model's tensor, for its shape and dtype.
+        config (str): Path of the config, for error messages.
 
     Returns:
-        Tensor: Of the wanted shape.
+        Tensor: A tensor of the wanted shape.
 
     Raises:
-        InputError: If a part is missing or of another shape or type.
+        InputError: If a released tensor is missing, or has another shape or dtype.
     """
     found: dict[str, Tensor] = {}
     for name, part in parts.items():
@@ -152,11 +161,11 @@ def join(parts: dict[str, Tensor | None], wanted: Tensor, config: str) -> Tensor
         found[name] = part
     shapes: list[Sequence[int]] = [wanted.shape]
     if len(parts) == 2:
-        # keys and values are twice as many as queries
+        # the second tensor holds keys and values, twice as many rows as queries
         third, rest = len(wanted) // 3, wanted.shape[1:]
         shapes = [(third, *rest), (2 * third, *rest)]
     for (name, part), shape in zip(found.items(), shapes):
-        # linear layers of the released MiT are 1×1 convolutions here
+        # linear layers of the released MiT correspond to 1×1 convolutions here
         fits = tuple(part.shape) == tuple(shape) or (*part.shape, 1, 1) == tuple(shape)
         if not fits or part.is_floating_point() != wanted.is_floating_point():
             raise InputError(
@@ -167,11 +176,16 @@ def join(parts: dict[str, Tensor | None], wanted: Tensor, config: str) -> Tensor
     return (torch.cat(values) if len(values) > 1 else values[0]).reshape(wanted.shape)
 
 
-REMEDY = 'give the config of the same stage, targets, classes and backbone'
+REMEDY = 'use the config of the same stage, targets, classes and backbone'
 
 
 def check_fit(network: ReleasedNetwork, model: MultiTargetSegmentor, config: str) -> None:
-    """Say what is wrong in the user's words, before it shows in the name of a tensor.
+    """Refuse a network that does not fit, before a comparison of tensors would fail.
+
+    Args:
+        network (ReleasedNetwork): The network of a released checkpoint.
+        model (MultiTargetSegmentor): The model built from the config.
+        config (str): Path of the config, for error messages.
 
     Raises:
         InputError: If the backbone or the number of classifiers or classes differs.
@@ -179,7 +193,7 @@ def check_fit(network: ReleasedNetwork, model: MultiTargetSegmentor, config: str
     backbone = type(model.backbone).__name__
     if network.backbone != backbone:
         raise InputError(
-            f'The checkpoint is of a {network.name}, but {config} has a {backbone}: {REMEDY}.'
+            f'The checkpoint contains {network.name}, but {config} has {backbone}: {REMEDY}.'
         )
     wanted = model.num_targets + (2 if isinstance(model, MCLSegmentor) else 0)
     found = len(network.num_classes)

@@ -1,9 +1,10 @@
-"""The names under which the released program stores the tensors of a segmentor."""
+"""Names of a segmentor's tensors in the authors' released code."""
 
 import re
 from functools import partial
 
-# from ours to theirs, by our backbone; ResNet and VGG have the same names in both
+# from names here to released names, by class of the backbone here; ResNet and VGG have the same
+# names in both
 BACKBONE_PARTS = dict(
     MixTransformer=(
         (r'backbone\.layers\.(\d)\.0\.projection\.', 'backbone.patch_embed{}.proj.'),
@@ -24,20 +25,20 @@ HEAD_PARTS = (
     (r'^bottleneck\.gn\.', 'bottleneck.2.'),
     (r'^conv_seg\.', 'head.1.'),
 )
-# attention projects queries apart from keys and values there
+# the released attention projects queries separately from keys and values
 IN_PROJECTION = re.compile(r'attn\.in_proj_(weight|bias)$')
 
 
 def released_names(name: str, backbone: str, num_targets: int) -> list[str]:
-    """The released name of a tensor of a multi-target segmentor.
+    """Return the names of a tensor in the authors' released code.
 
     Args:
-        name (str): Its name here.
+        name (str): Name of the tensor in a multi-target segmentor.
         backbone (str): Class of the backbone, such as 'DeepLabV2ResNet'.
-        num_targets (int): N.
+        num_targets (int): Number of targets N.
 
     Returns:
-        list[str]: One name, or two whose tensors are this one when concatenated.
+        list[str]: One name, or two names whose concatenated tensors correspond to this tensor.
     """
     bank, part = name.split('.', 1)
     if bank == 'backbone':
@@ -52,7 +53,7 @@ def released_names(name: str, backbone: str, num_targets: int) -> list[str]:
 
 
 def released_backbone_names(name: str, backbone: str) -> list[str]:
-    """:func:`released_names` of a tensor whose name begins with 'backbone.'."""
+    """Apply :func:`released_names` to a tensor whose name begins with 'backbone.'."""
     if backbone not in BACKBONE_PARTS:
         return [name.removeprefix('backbone.')]
     for ours, theirs in BACKBONE_PARTS[backbone]:
@@ -63,5 +64,5 @@ def released_backbone_names(name: str, backbone: str) -> list[str]:
 
 
 def with_next_numbers(name: str, found: re.Match[str]) -> str:
-    """A name with the numbers that were found, plus 1: stages count from 1 there."""
+    """Insert the matched numbers plus 1 into a name: the released code counts stages from 1."""
     return name.format(*(int(digit) + 1 for digit in found.groups()))

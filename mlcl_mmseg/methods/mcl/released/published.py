@@ -1,4 +1,4 @@
-"""The authors' figures: tables of their tests, and their validation curves."""
+"""The authors' published results: tables of test results, and validation curves."""
 
 import json
 from functools import cache
@@ -11,10 +11,10 @@ from mmengine.config import Config
 from ....errors import InputError
 from ...base import PublishedFigures
 
-# of each stage of theirs
+# of each stage of the authors' training
 ITERATIONS = 60000
 BACKBONES = dict(DeepLabV2ResNet='resnet101', DeepLabV2VGG='vgg16', MixTransformer='mit_b5')
-# settings of a backbone that leave its shape as it is
+# settings of a backbone that do not change its architecture
 SAME_NETWORK = ('type', 'init_cfg', 'norm_cfg', 'norm_eval', 'drop_path_rate')
 TITLES = dict(resnet101='ResNet-101', vgg16='VGG-16', mit_b5='MiT-B5')
 NAMES = dict(gta5='GTA5', cityscapes='Cityscapes', mapillary='Mapillary', idd='IDD')
@@ -22,31 +22,36 @@ NAMES = dict(gta5='GTA5', cityscapes='Cityscapes', mapillary='Mapillary', idd='I
 
 @cache
 def read(name: str) -> dict[str, Any]:
-    """A file of the authors' figures that comes with this package."""
+    """Read a file of the authors' results that is part of this package."""
     return json.loads(files(__package__).joinpath(f'published_{name}.json').read_text())
 
 
 def published_results() -> dict[str, dict]:
-    """The authors' tests by setting: source, targets, classes, backbone, figures in percent."""
+    """Return the authors' test results by setting.
+
+    Returns:
+        dict[str, dict]: For each setting its source, targets, classes, backbone, and results in
+        percent.
+    """
     return read('results')
 
 
 def published_curve(setting: str) -> dict[int, dict[str, float]]:
-    """The authors' validations of MCL.
+    """Return the authors' validation results of MCL.
 
     Args:
-        setting (str): Such as 'g2ci_19'.
+        setting (str): Name of the setting, such as 'g2ci_19'.
 
     Returns:
         dict[int, dict[str, float]]: By iteration, mIoU in percent of each target and 'mean'.
 
     Raises:
-        InputError: If there is none for that setting.
+        InputError: If no curve was published for that setting.
     """
     if setting not in read('curves'):
         raise InputError(
             f'The authors published no curve of {setting}, only of {", ".join(read("curves"))}: '
-            'compare its final figures with docs/results.md.'
+            'compare the final results with docs/results.md.'
         )
     curve = read('curves')[setting]
     columns = curve['columns'][1:]
@@ -54,19 +59,22 @@ def published_curve(setting: str) -> dict[int, dict[str, float]]:
 
 
 def setting_of(config: Config) -> str:
-    """The published setting that a config of MCL trains.
+    """Find the published setting that a config of MCL trains.
 
     Args:
         config (Config): A complete config.
 
     Returns:
-        str: Such as 'g2ci_19'.
+        str: Name of the setting, such as 'g2ci_19'.
 
     Raises:
-        InputError: If the authors published none like it.
+        InputError: If the authors published no results for such a setting.
     """
     if config.model.type != 'MCLSegmentor':
-        raise InputError(f'{config.filename} is no config of MCL: the authors published no other.')
+        raise InputError(
+            f'{config.filename} is not a config of MCL, the only method with published results: '
+            'use a config with model.type MCLSegmentor.'
+        )
     wanted = dict(
         source=config.train_dataloader.dataset.source.domain,
         targets=list(config.model.targets),
@@ -78,15 +86,15 @@ def setting_of(config: Config) -> str:
         if wanted == {key: figures[key] for key in wanted} and size == evaluated_size(config):
             return setting
     raise InputError(
-        f'The authors published no {wanted["source"]} to {", ".join(wanted["targets"])} with '
-        f'{wanted["classes"]} classes, {wanted["backbone"]}, evaluated at '
-        f'{evaluated_size(config)}: choose one of {", ".join(published_results())} with '
-        '--setting to compare all the same.'
+        f'The authors published no results of {wanted["source"]} to '
+        f'{", ".join(wanted["targets"])} with {wanted["classes"]} classes and '
+        f'{wanted["backbone"]}, evaluated at {evaluated_size(config)}: choose one of '
+        f'{", ".join(published_results())} with --setting to compare anyway.'
     )
 
 
 def published_figures(config: Config) -> PublishedFigures | None:
-    """The authors' figures of the setting that a config trains; None if there are none."""
+    """Return the authors' results for the setting that a config trains; None if there are none."""
     try:
         setting = setting_of(config)
     except InputError:
@@ -103,7 +111,7 @@ def published_figures(config: Config) -> PublishedFigures | None:
 
 
 def backbone_of(config: Config) -> str:
-    """The backbone of a config by the authors' name, if it is of their size."""
+    """Return the authors' name of a config's backbone if it has the authors' architecture."""
     backbone = config.model.backbone
     size = {key: value for key, value in backbone.items() if key not in SAME_NETWORK}
     known = backbone.type in BACKBONES and size in ({}, dict(depth=101))
@@ -111,14 +119,14 @@ def backbone_of(config: Config) -> str:
 
 
 def working_size(figures: dict) -> tuple[int, int]:
-    """The (width, height) at which the authors evaluate a setting."""
+    """Return the (width, height) at which the authors evaluate a setting."""
     if figures['classes'] == 19:
         return 1024, 512
     return (960, 480) if figures['backbone'] == 'mit_b5' else (640, 320)
 
 
 def evaluated_size(config: Config) -> tuple[int, int] | str:
-    """The (width, height) at which a config is validated."""
+    """Return the (width, height) at which a config is validated."""
     steps = {step.type: step for step in config.val_dataloader.dataset.pipeline}
     if list(steps).index('LoadRawLabel') > list(steps).index('Resize'):
         return 'full label resolution'
@@ -128,23 +136,26 @@ def evaluated_size(config: Config) -> tuple[int, int] | str:
 def compare(
     found: dict[int, dict[str, float]], published: dict[int, dict[str, float]]
 ) -> dict[int, dict[str, float]]:
-    """Differences of a run's validations to the authors'.
+    """Compute the differences between a run's validation results and the authors'.
 
     Args:
-        found (dict[int, dict[str, float]]): By iteration, mIoU in percent by domain and 'mean'.
-        published (dict[int, dict[str, float]]): Likewise, see :func:`published_curve`.
+        found (dict[int, dict[str, float]]): The run's results: by iteration, mIoU in percent of
+            each domain and 'mean'.
+        published (dict[int, dict[str, float]]): The authors' results in the same form, see
+            :func:`published_curve`.
 
     Returns:
-        dict[int, dict[str, float]]: The run's minus the authors', at iterations that both have.
+        dict[int, dict[str, float]]: The run's results minus the authors', at the iterations that
+        both have.
 
     Raises:
-        InputError: If there is no such iteration.
+        InputError: If the run and the authors have no iteration in common.
     """
     common = sorted(set(found) & set(published))
     if not common:
         raise InputError(
-            'The run has no validation at an iteration of the authors, every '
-            f'{min(published)} from {min(published)} to {max(published)}: validate there.'
+            'The run has no validation at an iteration that the authors validated: validate every '
+            f'{min(published)} iterations from {min(published)} to {max(published)}.'
         )
     return {
         iteration: {
@@ -155,13 +166,13 @@ def compare(
 
 
 def fluctuation(curve: dict[int, dict[str, float]]) -> float:
-    """How much a curve's mean moves from one validation to the next: the median, in points."""
+    """Return the median change of a curve's mean between validations, in percentage points."""
     means = [curve[iteration]['mean'] for iteration in sorted(curve)]
     return float(np.median(np.abs(np.diff(means))))
 
 
 def results_markdown() -> str:
-    """All published tests as Markdown: the means, then a table of classes for each setting."""
+    """Format all published test results as Markdown: the means, then each setting's classes."""
     lines = [
         '| setting | source | backbone | classes | per target | mean |',
         '|---|---|---|---|---|---|',
@@ -180,7 +191,7 @@ def results_markdown() -> str:
 
 
 def class_table(figures: dict) -> list[str]:
-    """The rows of one setting: a class a row, a target a column."""
+    """Return the Markdown table of one setting, with a row per class and a column per target."""
     domains = figures['per_domain']
     head = ['', *(NAMES[name] for name in domains)]
     rows = [head, ['---'] * len(head)]

@@ -88,7 +88,7 @@ def test_names_as_of_data_parallel(model):
     ('kind', 'num_targets', 'message'),
     [
         ('MCLSegmentor', 3, 'has 4 classifiers, .* warm-up for 4 .* MCL for 2, but c.py has 5:'),
-        ('AdversarialWarmup', 2, 'has 4 classifiers, .*, but c.py has 2: give the config of'),
+        ('AdversarialWarmup', 2, 'has 4 classifiers, .*, but c.py has 2: use the config of'),
     ],
 )
 def test_other_targets_or_stage(model, kind, num_targets, message):
@@ -104,21 +104,21 @@ def test_warmup_for_mcl_of_as_many_classifiers(model):
 
 def test_other_classes(model):
     other = build('MCLSegmentor', 2, num_classes=5)
-    with pytest.raises(InputError, match=r'has 5 classes, but c\.py has 7: give the config'):
+    with pytest.raises(InputError, match=r'has 5 classes, but c\.py has 7: use the config'):
         convert_to(model, release(other))
 
 
 def test_other_backbone(model):
     checkpoint = release(model)
     checkpoint['VGG'] = checkpoint.pop('ResNet18')
-    with pytest.raises(InputError, match=r'is of a VGG, but c\.py has a DeepLabV2ResNet: give'):
+    with pytest.raises(InputError, match=r'contains VGG, but c\.py has DeepLabV2ResNet: use'):
         convert_to(model, checkpoint)
 
 
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'conv1.weight': None}, r'lacks conv1\.weight, which c\.py needs: give the config'),
+        ({'conv1.weight': None}, r'lacks conv1\.weight, which c\.py needs: use the config'),
         (
             {'conv1.weight': torch.zeros(1, 3, 7, 7)},
             r'conv1\.weight is torch.float32 of shape .1, 3',
@@ -127,9 +127,12 @@ def test_other_backbone(model):
         ({'bn1.weight': torch.zeros(8).long()}, r'bn1\.weight is torch.int64 of .*torch.float32'),
         ({'layer5_list.0.head.1.weight': torch.tensor(1.0)}, 'has 3 classifiers, which is a warm'),
         ({'conv1.weight': torch.eye(3).to_sparse()}, 'is damaged, conv1.weight of its ResNet18'),
-        ({7: torch.zeros(1)}, 'is damaged, 7 of its ResNet18 is no tensor'),
-        ({'layer9.weight': torch.zeros(2)}, r'no place for layer9\.weight and 0 other tensors'),
-        ({'conv1.weight': 3}, r'x\.pkl is damaged, conv1.weight of its ResNet18 is no tensor'),
+        ({7: torch.zeros(1)}, 'is damaged, 7 of its ResNet18 is not a tensor'),
+        (
+            {'layer9.weight': torch.zeros(2)},
+            r'no counterpart of layer9\.weight and 0 other tensors',
+        ),
+        ({'conv1.weight': 3}, r'x\.pkl is damaged, conv1.weight of its ResNet18 is not a tensor'),
     ],
 )
 def test_other_tensors(model, changes, message):
@@ -165,14 +168,17 @@ def test_queries_keys_and_values():
 @pytest.mark.parametrize(
     ('checkpoint', 'holds'),
     [
-        ({'state_dict': {}, 'meta': {}}, 'it holds state_dict, meta: give one with'),
-        ([1], 'it holds list'),
-        ({'Swin': dict(model_state={})}, 'it holds Swin: give one with the tensors of a ResNet'),
-        ({'ResNet101': {}}, 'it holds ResNet101'),
+        ({'state_dict': {}, 'meta': {}}, 'it contains state_dict, meta: use one with'),
+        ([1], 'it contains list'),
+        (
+            {'Swin': dict(model_state={})},
+            'it contains Swin: use one with the tensors of one',
+        ),
+        ({'ResNet101': {}}, 'it contains ResNet101'),
     ],
 )
 def test_files_of_other_programs(checkpoint, holds):
     with pytest.raises(
-        InputError, match=f'x.pkl is no checkpoint of the released program, {holds}'
+        InputError, match=f"x.pkl is not a checkpoint of the authors' released code, {holds}"
     ):
         find_network(checkpoint, 'x.pkl')
