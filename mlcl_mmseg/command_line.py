@@ -1,4 +1,4 @@
-"""What the tools share: arguments, reading a config, ending with a sentence."""
+"""Functions that all tools share: arguments, reading a config and reporting errors."""
 
 import argparse
 import difflib
@@ -19,13 +19,13 @@ from .errors import InputError, MissingFileError, sentence_of
 from .safe_load import use_safe_loading
 from .shipped import CONFIGS
 
-# default hooks that MMEngine has of its own; it leaves out those of them alone that are None
+# MMEngine's own default hooks: it accepts None for these hooks, but not for others
 HOOKS_OF_MMENGINE = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
 )
-# the setting that names the config of the stage before, and its old name
+# the setting that names the config of the stage before, and the old name of this setting
 STAGE_BEFORE, OLD_STAGE_BEFORE = 'stage_before', 'warmup'
-# what starts the processes of a launcher, and variables that it sets
+# for each launcher, the scripts that start the processes and the variables that they set
 STARTERS = dict(
     pytorch=('tools/dist_train.sh or dist_test.sh', ('RANK', 'WORLD_SIZE')),
     slurm=('tools/slurm_train.sh or slurm_test.sh', ('SLURM_PROCID', 'SLURM_NTASKS')),
@@ -33,12 +33,12 @@ STARTERS = dict(
 
 
 def end_with_sentence(main: Callable[[], None]) -> None:
-    """Run a tool; what the user can mend ends it with one sentence and exit code 1."""
+    """Run a tool. An error that the user can fix ends it with one sentence and exit code 1."""
     try:
         main()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-            # what gloo leaves may abort a process that is taken down in the usual way
+            # threads of gloo may abort a process that exits in the usual way
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(0)
@@ -47,11 +47,11 @@ def end_with_sentence(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        sys.exit(f'The disk is full ({error}): make room and go on with --resume.')
+        sys.exit(f'The disk is full ({error}): free some space and continue with --resume.')
 
 
 class OptionsAction(DictAction):
-    """KEY=VALUE pairs; what is none is named."""
+    """Parse KEY=VALUE pairs, with an error message for a value that is not such a pair."""
 
     def __call__(
         self,
@@ -60,7 +60,7 @@ class OptionsAction(DictAction):
         values: Sequence[str],
         option_string: str | None = None,
     ) -> None:
-        """Read the pairs."""
+        """Parse the pairs."""
         for value in values:
             if '=' not in value:
                 parser.error(f'{option_string}: {value} is not of the form KEY=VALUE')
@@ -68,28 +68,28 @@ class OptionsAction(DictAction):
 
 
 def count(text: str, least: int = 1) -> int:
-    """An argument that is a number from 1, or from another least one."""
+    """Parse an argument that is an integer of at least ``least``."""
     if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f'{text!r} is no number from {least}')
+        raise argparse.ArgumentTypeError(f'{text!r} is not an integer of at least {least}')
     return int(text)
 
 
 def count_from_zero(text: str) -> int:
-    """An argument that is a number from 0."""
+    """Parse an argument that is an integer of at least 0."""
     return count(text, 0)
 
 
 def size(text: str) -> tuple[int, int]:
-    """An argument WIDTHxHEIGHT as two numbers."""
+    """Parse an argument WIDTHxHEIGHT as two integers."""
     sides = text.split('x')
     if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
-        raise argparse.ArgumentTypeError(f'{text!r} is no WIDTHxHEIGHT, such as 640x320')
+        raise argparse.ArgumentTypeError(f'{text!r} is not of the form WIDTHxHEIGHT, as in 640x320')
     width, height = map(int, sides)
     return width, height
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """The argument that changes a config."""
+    """Add the argument that overrides settings of a config."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -100,72 +100,75 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that MMSegmentation's tools share."""
+    """Add the arguments that all tools of MMSegmentation have."""
     add_cfg_options(parser)
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='launcher'
+        '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='job launcher'
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def find_config(path: str) -> str:
-    """A config file: the one of this path or, if there is none, the shipped one; says so then.
+    """Find a config file: the file at this path or, if it does not exist, the shipped one.
+
+    A message says when the shipped config is used.
 
     Args:
-        path (str): The user's own file, or a shipped one such as configs/mlcl/g2ci.py, from any
-            folder.
+        path (str): The user's own file, or a shipped one such as configs/mlcl/g2ci.py, which is
+            found from any folder.
 
     Returns:
-        str: A file that is there.
+        str: The path of an existing file.
 
     Raises:
-        MissingFileError: If there is neither.
+        MissingFileError: If neither file exists.
     """
     if Path(path).is_file():
         return path
     shipped = (CONFIGS.parent / path).resolve()
     if not (shipped.is_relative_to(CONFIGS) and shipped.is_file()):
         raise MissingFileError(
-            f'The config {path} does not exist: give a file of your own or one of {CONFIGS}.'
+            f'The config {path} does not exist: pass a file of your own or one of {CONFIGS}.'
         )
-    # standard output may become a file
-    print(f'{path} is not in this folder: {shipped} is taken.', file=sys.stderr)
+    # not to standard output, which may be redirected to a file
+    print(f'{path} is not in this folder: {shipped} is used.', file=sys.stderr)
     return str(shipped)
 
 
 def load_config(path: str, options: dict, work_dir: str | None, launcher: str) -> Config:
-    """:func:`read_config`, then :func:`set_work_dir`."""
+    """Read a config with :func:`read_config` and set its work dir with :func:`set_work_dir`."""
     config = read_config(path, options, launcher)
     set_work_dir(config, work_dir)
     return config
 
 
 def read_config(path: str, options: dict, launcher: str) -> Config:
-    """Read a config, override settings of it and check them.
+    """Read a config, override some of its settings and check it.
 
-    From then on, checkpoints are read safely. The stage before is always under ``stage_before``
-    afterwards, also where the config or an option has it under its old name, ``warmup``.
+    It also enables the safe reading of checkpoints for the whole process. In the result, the stage
+    before is always named by ``stage_before``, even if the config or an option has the old name of
+    this setting, ``warmup``.
 
     Args:
         path (str): The config file, for :func:`find_config`.
-        options (dict): ``{dotted key: value}``.
-        launcher (str): How processes are started.
+        options (dict): The settings to override, ``{dotted key: value}``.
+        launcher (str): The launcher that starts the processes.
 
     Returns:
-        Config: The complete config, but for the work dir.
+        Config: The complete config except for the work dir.
 
     Raises:
-        InputError: If an option's first key is none of the config's settings or addresses the
-            stage before, ``stage_before`` is set by its old name as well, or :func:`check_config`
-            refuses a key or a value.
-        MissingFileError: If the config is not there.
+        InputError: If the first key of an option is not a setting of the config or belongs to the
+            stage before, if ``stage_before`` is also set under its old name, or if
+            :func:`check_config` refuses a key or a value.
+        MissingFileError: If the config does not exist.
     """
     use_safe_loading()
     path = find_config(path)
     try:
         config = Config.fromfile(path)
     except Exception as error:
-        # whatever the Python of a config may raise
+        # a config is Python code and may raise any exception
         raise InputError(
             f'The config {path} cannot be read ({type(error).__name__}: {error}): correct it.'
         ) from error
@@ -174,8 +177,8 @@ def read_config(path: str, options: dict, launcher: str) -> Config:
         check_setting(key, config)
         if key.startswith(f'{STAGE_BEFORE}.') and config.get(STAGE_BEFORE):
             raise InputError(
-                f'--cfg-options: {key} changes the stage before, which tools/train.py alone runs: '
-                f'give {config.stage_before} as the config, and the key without {STAGE_BEFORE}.'
+                f'--cfg-options: {key} changes the stage before, which only tools/train.py runs: '
+                f'pass {config.stage_before} as the config, and the key without {STAGE_BEFORE}.'
             )
         try:
             config.merge_from_dict({key: value})
@@ -187,7 +190,7 @@ def read_config(path: str, options: dict, launcher: str) -> Config:
     check_config(config)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if (config.get(name) or {}).get('num_workers') == 0:
-            # PyTorch takes True with workers only
+            # PyTorch accepts True only with workers
             config[name].persistent_workers = False
     hooks = config.get('default_hooks') or {}
     for name in [name for name, hook in hooks.items() if hook is None]:
@@ -197,10 +200,10 @@ def read_config(path: str, options: dict, launcher: str) -> Config:
 
 
 def rename_stage_before(config: Config) -> None:
-    """Let a config have the stage before under the present name of the setting alone.
+    """Rename the old name of the setting ``stage_before`` in a config.
 
     Raises:
-        InputError: If it has it under both names, and they are not the same.
+        InputError: If the config sets both names to different values.
     """
     if OLD_STAGE_BEFORE not in config:
         return
@@ -211,16 +214,16 @@ def rename_stage_before(config: Config) -> None:
     if STAGE_BEFORE in config and not is_same:
         raise InputError(
             f'{config.filename} has {STAGE_BEFORE}={new!r} and {OLD_STAGE_BEFORE}={old!r}, which '
-            f'is the old name of the same setting: use {STAGE_BEFORE} alone.'
+            f'is the old name of the same setting: set only {STAGE_BEFORE}.'
         )
     config[STAGE_BEFORE] = old
 
 
 def with_present_names(options: dict[str, Any]) -> dict[str, Any]:
-    """Options with the present name of the setting that names the stage before.
+    """Return options in which the old name of ``stage_before`` is replaced by the new one.
 
     Raises:
-        InputError: If one is given under both names.
+        InputError: If an option is passed under both names.
     """
     renamed: dict[str, Any] = {}
     for key, value in options.items():
@@ -228,19 +231,19 @@ def with_present_names(options: dict[str, Any]) -> dict[str, Any]:
         name = f'{STAGE_BEFORE}{dot}{rest}' if first == OLD_STAGE_BEFORE else key
         if name in renamed:
             raise InputError(
-                f'--cfg-options: {key} and {name} are the same setting: give one of them.'
+                f'--cfg-options: {key} and {name} are the same setting: pass only one of them.'
             )
         renamed[name] = value
     return renamed
 
 
 def set_work_dir(config: Config, work_dir: str | None = None) -> None:
-    """Choose the folder of a run, and the name by which MMEngine knows it.
+    """Set the work dir of a run and the experiment name that MMEngine uses for it.
 
     Args:
-        config (Config): It is changed.
-        work_dir (str, optional): Folder for logs and checkpoints. By default the config's, or
-            work_dirs/<folder of the config>/<name of the config>.
+        config (Config): The config, which is changed in place.
+        work_dir (str, optional): Folder for logs and checkpoints. Defaults to the work dir of the
+            config or, if it has none, work_dirs/<folder of the config>/<name of the config>.
     """
     if work_dir is not None:
         config.work_dir = work_dir
@@ -248,40 +251,43 @@ def set_work_dir(config: Config, work_dir: str | None = None) -> None:
         resolved = Path(config.filename).resolve()
         config.work_dir = str(Path('work_dirs', resolved.parent.name, resolved.stem))
     if config.get('experiment_name') is None:
-        # MMEngine's default, the config's name and the second, may be the same for two stages,
-        # which would then share their log and their best score
+        # MMEngine's default, the name of the config and the time in seconds, may be the same for
+        # two stages, which would then share their log and their best score
         folder = Path(config.work_dir).resolve()
         config.experiment_name = f'{folder.parent.name}_{folder.name}'
 
 
 def check_setting(key: str, config: Config) -> None:
-    """Refuse an option whose first key is no setting; a variable has been used when it is read.
+    """Check that the first key of an option is a setting, not a variable of the config.
+
+    A variable has already been used when the config is read, so changing it has no effect.
 
     Raises:
-        InputError: If so; the message has the nearest name there is.
+        InputError: If the key is not a setting. The message suggests the most similar name.
     """
     first, settings = key.split('.')[0], known_settings()
     if first in settings or (first in config and first in READ_LATER):
         return
     if first in config:
         raise InputError(
-            f'--cfg-options: {first} is a variable that {config.filename} has used already, so '
-            'that a change would do nothing: set what was made of it, see tools/print_config.py.'
+            f'--cfg-options: {first} is a variable that {config.filename} has already used, so '
+            'that changing it has no effect: change the settings that use it, which '
+            'tools/print_config.py shows.'
         )
     known = difflib.get_close_matches(first, [*config, *settings], n=1)
     hint = f', did you mean {known[0]}?' if known else '.'
-    raise InputError(f'--cfg-options: {key} is no setting of {config.filename}{hint}')
+    raise InputError(f'--cfg-options: {key} is not a setting of {config.filename}{hint}')
 
 
 def check_writable(folder: str, option: str) -> None:
-    """Make a folder; refuse one in which no file can be made.
+    """Create a folder if it does not exist, and check that files can be created in it.
 
     Args:
         folder (str): The folder.
-        option (str): What chooses it, for the message.
+        option (str): The option that sets the folder, for the error message.
 
     Raises:
-        InputError: If it cannot be written.
+        InputError: If the folder cannot be written.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -294,9 +300,9 @@ def check_writable(folder: str, option: str) -> None:
 
 
 def start_processes(launcher: str, config: Config, local_rank: int = 0) -> None:
-    """Join the processes of this launch; nothing happens with the launcher 'none'.
+    """Join the process group of this launch. With the launcher 'none', there is no group.
 
-    MMEngine's launchers expect an accelerator. Without one, the processes talk by gloo.
+    MMEngine's launchers need an accelerator. Without one, the processes communicate by gloo.
 
     Raises:
         InputError: If the launcher did not start this process.
@@ -308,7 +314,8 @@ def start_processes(launcher: str, config: Config, local_rank: int = 0) -> None:
     for name in variables:
         if name not in os.environ:
             raise InputError(
-                f'--launcher {launcher} needs the variable {name}: start with {starter}.'
+                f'--launcher {launcher} needs the environment variable {name}: start with '
+                f'{starter}.'
             )
     if torch.cuda.is_available():
         init_dist(launcher, **config.env_cfg.dist_cfg)
@@ -321,8 +328,8 @@ def start_processes(launcher: str, config: Config, local_rank: int = 0) -> None:
         )
         if os.environ.get('SLURM_NNODES', '1') != '1' and 'MASTER_ADDR' not in os.environ:
             raise InputError(
-                '--launcher slurm on several nodes without GPUs needs the variable MASTER_ADDR: '
-                'export the name of the first node.'
+                '--launcher slurm on several nodes without GPUs needs the environment variable '
+                'MASTER_ADDR: export it with the name of the first node.'
             )
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
         os.environ.setdefault('MASTER_PORT', '29500')

@@ -1,4 +1,4 @@
-"""The 7- and 19-class label spaces, and how raw label ids are mapped to them."""
+"""The class sets with 7 and 19 classes, and the mapping of raw label ids to their classes."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ RawLabels = dict[int, tuple[str, int, int]]
 
 
 class LabelSpace(NamedTuple):
-    """Names and RGB colours of the classes, in the order of their indices."""
+    """A class set: names and RGB colours of the classes, in the order of their indices."""
 
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
@@ -87,27 +87,25 @@ LABEL_SPACES = {
 
 
 def label_space(num_classes: int) -> LabelSpace:
-    """The label space with this number of classes.
+    """Return the class set with this number of classes.
 
     Returns:
         LabelSpace: Names and colours.
 
     Raises:
-        InputError: If there is none; the message lists those there are.
+        InputError: If there is no such class set. The message lists the supported numbers.
     """
     if num_classes not in LABEL_SPACES:
         known = ' or '.join(map(str, LABEL_SPACES))
-        raise InputError(
-            f'num_classes is {num_classes}, but the label spaces have {known} classes.'
-        )
+        raise InputError(f'num_classes is {num_classes}, but it must be {known}.')
     return LABEL_SPACES[num_classes]
 
 
 def lookup_table(label_map: dict[int, int]) -> np.ndarray:
-    """Turn ``{raw id: class index}`` into a table that maps a raw label image by indexing.
+    """Convert ``{raw id: class index}`` to a table that maps a raw label image by indexing.
 
     Returns:
-        np.ndarray: (256,) uint8; every id that ``label_map`` does not name is ignored (255).
+        np.ndarray: (256,) uint8. Every id that ``label_map`` does not contain is ignored (255).
     """
     table = np.full(256, IGNORE_INDEX, np.uint8)
     for raw_id, index in label_map.items():
@@ -116,17 +114,17 @@ def lookup_table(label_map: dict[int, int]) -> np.ndarray:
 
 
 def raw_label_map(raw_labels: RawLabels, num_classes: int) -> dict[int, int]:
-    """``{raw id: class index}`` of a data set in a label space; ignored ids map to 255.
+    """Return ``{raw id: class index}`` of a data set. Ignored ids map to 255.
 
     Args:
-        raw_labels (RawLabels): The data set's table.
+        raw_labels (RawLabels): The label table of the data set.
         num_classes (int): 7 or 19.
 
     Returns:
-        dict[int, int]: Every raw id of the data set.
+        dict[int, int]: The class index of every raw id of the data set.
 
     Raises:
-        InputError: If there is no such label space.
+        InputError: If there is no class set with this number of classes.
     """
     label_space(num_classes)
     return {

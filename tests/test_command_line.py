@@ -74,7 +74,7 @@ def test_a_config_that_is_not_there():
 def test_an_option_that_would_do_nothing(tmp_path):
     path = tmp_path / 'config.py'
     path.write_text('size = 7\nmodel = dict(type="Other", size=size)\ntest_pipeline = []')
-    with pytest.raises(InputError, match='size is a variable that .*config.py has used already'):
+    with pytest.raises(InputError, match='size is a variable that .*config.py has already used'):
         load_config(str(path), {'size': 8}, None, 'none')
     # MMSegmentation reads it
     load_config(str(path), {'test_pipeline': [dict(type='Resize')]}, None, 'none')
@@ -92,18 +92,18 @@ def test_an_option_of_the_stage_before(tmp_path):
     path = tmp_path / 'config.py'
     path.write_text('stage_before = "configs/warmup/g2ci.py"')
     for name in ('stage_before', 'warmup'):
-        with pytest.raises(InputError, match='train.py alone runs: give configs/warmup/g2ci.py as'):
+        with pytest.raises(InputError, match='only tools/train.py runs: pass configs/warm'):
             load_config(str(path), {f'{name}.train_cfg.max_iters': 1}, None, 'none')
 
 
 @pytest.mark.parametrize(
     ('kind', 'text', 'message'),
     [
-        (count, '0', "'0' is no number from 1"),
-        (count, '1.5', "'1.5' is no number from 1"),
-        (count_from_zero, '-1', "'-1' is no number from 0"),
-        (size, '640', "'640' is no WIDTHxHEIGHT, such as 640x320"),
-        (size, '640x0', "'640x0' is no WIDTHxHEIGHT"),
+        (count, '0', "'0' is not an integer of at least 1"),
+        (count, '1.5', "'1.5' is not an integer of at least 1"),
+        (count_from_zero, '-1', "'-1' is not an integer of at least 0"),
+        (size, '640', "'640' is not of the form WIDTHxHEIGHT, as in 640x320"),
+        (size, '640x0', "'640x0' is not of the form WIDTHxHEIGHT"),
     ],
 )
 def test_arguments_that_are_no_numbers(kind, text, message):
@@ -130,7 +130,7 @@ def test_shipped_configs_in_any_folder(tmp_path, monkeypatch, capsys):
     shipped = CONFIGS / 'demo/mlcl.py'
     assert find_config('configs/demo/mlcl.py') == str(shipped)
     said = capsys.readouterr()
-    assert said.err == f'configs/demo/mlcl.py is not in this folder: {shipped} is taken.\n'
+    assert said.err == f'configs/demo/mlcl.py is not in this folder: {shipped} is used.\n'
     assert said.out == ''
     assert load_config('configs/demo/mlcl.py', {}, None, 'none').work_dir == 'work_dirs/demo/mlcl'
     own = tmp_path / 'configs/demo/mlcl.py'
@@ -147,5 +147,5 @@ def test_shipped_configs_in_any_folder(tmp_path, monkeypatch, capsys):
 )
 def test_only_configs_are_shipped_configs(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingFileError, match=f'The config {path} does not exist: give'):
+    with pytest.raises(MissingFileError, match=f'The config {path} does not exist: pass'):
         find_config(path)

@@ -141,9 +141,9 @@ def test_the_command_and_a_config(installed, tmp_path):
     assert {line.split()[0] for line in listed.splitlines()[2:]} == names
     printed, said = call([installed / 'mlcl', 'print_config', 'configs/demo/mlcl.py'], tmp_path)
     (line,) = (line for line in said.splitlines() if line.startswith('configs/demo/mlcl.py'))
-    taken = Path(line.removesuffix(' is taken.').split()[-1])
-    assert taken.is_relative_to(installed.parent)
-    assert taken.match('site-packages/mlcl_mmseg/configs/demo/mlcl.py')
+    used = Path(line.removesuffix(' is used.').split()[-1])
+    assert used.is_relative_to(installed.parent)
+    assert used.match('site-packages/mlcl_mmseg/configs/demo/mlcl.py')
     assert "work_dir = 'work_dirs/demo/mlcl'" in printed
     assert not list(tmp_path.iterdir())
 

@@ -30,20 +30,24 @@ SHOWN = 20
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Read every file that a config would read; exit code 1 if any is wrong.'
+        description='Check every file that a config would read. Exit with code 1 if any is wrong.'
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--json', type=Path, help='file for the report')
+    parser.add_argument('--json', type=Path, help='write the report to this JSON file')
     parser.add_argument(
-        '--chart', type=Path, help='file for the chart (default: work_dirs/check_data/CONFIG.png)'
+        '--chart',
+        type=Path,
+        help='write the chart to this file (default: work_dirs/check_data/CONFIG.png)',
     )
-    parser.add_argument('--workers', type=count, help='processes (default: one a CPU core)')
+    parser.add_argument(
+        '--workers', type=count, help='number of processes (default: one for each CPU core)'
+    )
     add_cfg_options(parser)
     return parser.parse_args()
 
 
 def print_table(report: DataReport) -> None:
-    """Print what each domain has: images, labelled and ignored pixels, share of each class."""
+    """Print the images, labelled and ignored pixels and class shares of each domain."""
     labelled = [domain for domain in report.domains if domain.class_pixels]
     table = PrettyTable(
         ['domain', 'images', 'size', 'missing labels', 'labelled pixels', 'ignored (%)']
@@ -65,18 +69,18 @@ def print_table(report: DataReport) -> None:
 
 
 def size(domain: DomainReport) -> str:
-    """The size that most images of a domain have, and how many other sizes there are."""
+    """Return the most frequent image size of a domain and the number of other sizes."""
     most, *others = domain.sizes or ['-']
     return f'{most} and {len(others)} others' if others else most
 
 
 def share(domain: DomainReport, name: str) -> float:
-    """A class's share of the pixels of a domain that are not ignored, 0 to 1."""
+    """Return the fraction of a class among the pixels that are not ignored, 0 to 1."""
     return domain.class_pixels.get(name, 0) / max(1, sum(domain.class_pixels.values()))
 
 
 def draw(report: DataReport, path: Path) -> None:
-    """Draw the classes' shares as bars, a colour a domain, on a logarithmic scale."""
+    """Draw the class shares as bars on a logarithmic scale, with one colour for each domain."""
     labelled = [domain for domain in report.domains if domain.class_pixels]
     figure, axes = pyplot.subplots(figsize=(11, 5), layout='constrained')
     for number, domain in enumerate(labelled):
@@ -94,7 +98,7 @@ def draw(report: DataReport, path: Path) -> None:
 
 
 def main() -> None:
-    """Check what the command line names."""
+    """Check the data of the config that the command line names."""
     args = parse_args()
     register_all_modules()
     config = load_config(args.config, args.cfg_options, None, 'none')
@@ -116,7 +120,7 @@ def main() -> None:
     if args.json is not None:
         content = dict(ok=not report.problems, **dataclasses.asdict(report))
         write_durably(args.json, (json.dumps(content, indent=1) + '\n').encode())
-    print(f'{chart} shows the classes. {len(report.problems)} things are wrong.')
+    print(f'{chart} shows the classes. {len(report.problems)} problems found.')
     sys.exit(1 if report.problems else 0)
 
 

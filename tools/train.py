@@ -1,4 +1,4 @@
-"""Train a segmentor, the stages before it first where they are needed: mlcl train CONFIG."""
+"""Train a segmentor, after the stages before it if they are needed: mlcl train CONFIG."""
 
 import argparse
 from collections.abc import Sequence
@@ -28,45 +28,49 @@ PREFIX = f'{STAGE_BEFORE}.'
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Train a segmentor, the stages before it first where they are needed'
+        description='Train a segmentor, after the stages before it if they are needed.'
     )
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',
-        help='folder for logs and checkpoints; a stage before has a folder in it, such as warmup',
+        help='folder for logs and checkpoints; each stage before has a subfolder, such as warmup',
     )
     parser.add_argument(
         '--resume', action='store_true', help='continue the unfinished stage in the work dir'
     )
     parser.add_argument(
-        '--precision', choices=PRECISIONS, help="fp32, tf32, bf16 or fp16; by default the config's"
+        '--precision', choices=PRECISIONS, help='precision of training (default: set by the config)'
     )
     parser.add_argument(
-        '--amp', dest='precision', action='store_const', const='fp16', help='--precision fp16'
+        '--amp',
+        dest='precision',
+        action='store_const',
+        const='fp16',
+        help='same as --precision fp16',
     )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rates with the batch size over all processes',
+        help='scale the learning rates with the total batch size of all processes',
     )
     add_common_arguments(parser)
     return parser.parse_args()
 
 
 def load_stages(args: argparse.Namespace) -> list[Config]:
-    """The config, preceded by those of the stages before it.
+    """Read the config and the configs of all stages before it.
 
-    A config names the one before it; the chain ends at a config that names none or sets
-    ``load_from``. ``--cfg-options stage_before.KEY=VALUE`` is for the stage before,
-    ``stage_before.stage_before.KEY=VALUE`` for the one before that.
+    A config names the config of the stage before it. The chain ends at a config that names none
+    or sets ``load_from``. ``--cfg-options stage_before.KEY=VALUE`` changes the stage before,
+    ``stage_before.stage_before.KEY=VALUE`` the stage before that one.
 
     Returns:
-        list[Config]: The stages in the order in which they are trained. With ``--work-dir``, each
-        has a folder in that of the stage after it.
+        list[Config]: The stages in the order in which they are trained. With ``--work-dir``, the
+        folder of each stage is inside the folder of the stage after it.
 
     Raises:
-        InputError: If the stages form a circle or there are options for a stage that is not
-            trained, and see :func:`read_config`.
+        InputError: If the stages form a circle, if an option is for a stage that is not trained,
+            or if :func:`read_config` refuses a config or an option.
     """
     stages: list[Config] = []
     path, options, work_dir = args.config, args.cfg_options, args.work_dir
@@ -82,13 +86,13 @@ def load_stages(args: argparse.Namespace) -> list[Config]:
     if options:
         raise InputError(
             f'--cfg-options: {PREFIX}{next(iter(options))} is for a stage before '
-            f'{stages[0].filename}, but this run trains none: leave it out.'
+            f'{stages[0].filename}, but this run has no such stage: remove the option.'
         )
     return stages
 
 
 def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options of a stage, and those of the stage before it."""
+    """Split options into those of a stage and those of the stages before it."""
     options = with_present_names(options)
     own = {key: value for key, value in options.items() if not key.startswith(PREFIX)}
     before = {key.removeprefix(PREFIX): options[key] for key in options if key not in own}
@@ -96,10 +100,10 @@ def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, An
 
 
 def check_circle(config: Config, later: Sequence[Config]) -> None:
-    """Refuse a stage that comes before itself.
+    """Check that no stage comes before itself.
 
     Raises:
-        InputError: If the config's file is that of a later stage as well.
+        InputError: If a later stage has the same config file.
     """
     file = Path(config.filename).resolve()
     if any(file == Path(each.filename).resolve() for each in later):
@@ -109,7 +113,7 @@ def check_circle(config: Config, later: Sequence[Config]) -> None:
 
 
 def main() -> None:
-    """Train what the command line says."""
+    """Train the stages of the config that the command line names."""
     args = parse_args()
     stages = load_stages(args)
     for config in stages:

@@ -1,4 +1,4 @@
-# For settings of your own: MCL in 19 classes, without source and targets
+# A base for your own settings: MCL with 19 classes, without source and targets
 _base_ = ['./datasets/domains_19.py', './methods/mcl.py']
 model = dict(decode_head=dict(num_classes=_base_.num_classes))
 train_dataloader = dict(dataset=dict(target_pipeline=_base_.pipelines.self_training))

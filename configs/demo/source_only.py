@@ -12,6 +12,6 @@ optim_wrapper = dict(
     optimizer=dict(lr=0.03),
     paramwise_cfg=dict(backbone_rates='stated', lr_mult=dict(decode_head=1)),
 )
-# as many iterations as warm-up and MCL have together
+# as many iterations as the warm-up and MCL together
 train_cfg = dict(max_iters=800)
 param_scheduler = dict(end=801)

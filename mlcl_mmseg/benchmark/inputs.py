@@ -1,4 +1,4 @@
-"""Inputs of the size that a config trains on, without a data set."""
+"""Create inputs of the sizes that a config trains on, without a data set."""
 
 import os
 import tempfile
@@ -21,17 +21,17 @@ NUM_FRAMES = 4
 
 
 def sizes_of(config: Config) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The working size and the crop of a config, each (H, W).
+    """Return the working size and the crop size of a config, each as (H, W).
 
     Raises:
-        InputError: If its pipeline does not tell them.
+        InputError: If the source pipeline does not set them.
     """
     (width, height), (crop_width, crop_height) = working_size(config), crop_size(config)
     return (height, width), (crop_height, crop_width)
 
 
 def random_batch(config: Config, crop: tuple[int, int]) -> dict:
-    """A training batch as a loader gives it, of random pixels; with what the pipelines make."""
+    """Return a training batch of random pixels with all keys that the pipelines would add."""
     generator = torch.Generator().manual_seed(0)
     size = config.train_dataloader.batch_size
     made = {step.type for step in config.train_dataloader.dataset.target_pipeline}
@@ -61,7 +61,7 @@ def random_batch(config: Config, crop: tuple[int, int]) -> dict:
 
 @contextmanager
 def drawn_frames() -> Iterator[None]:
-    """Frames of 2048x1024 in the layouts of the four data sets, where MLCL_DATA_ROOT points to."""
+    """Draw frames of 2048x1024 in the layouts of the four data sets; set MLCL_DATA_ROOT to them."""
     before = os.environ.get('MLCL_DATA_ROOT')
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, 'data')
@@ -78,7 +78,16 @@ def drawn_frames() -> Iterator[None]:
 def random_pseudo_labels(
     config: Config, dataset: MultiDomainDataset, folder: Path
 ) -> PseudoLabelGeneration:
-    """Soft pseudo-labels of the targets' images at feature resolution, of random patches."""
+    """Write random soft pseudo-labels at feature resolution for all target images of a data set.
+
+    Args:
+        config (Config): The config of a self-training stage.
+        dataset (MultiDomainDataset): The training set.
+        folder (Path): The folder for the files.
+
+    Returns:
+        PseudoLabelGeneration: The complete generation of pseudo-labels.
+    """
     (height, width), _ = sizes_of(config)
     num_classes = config.model.decode_head.num_classes
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Look at all files of a training before it starts: the headers alone, so it takes little time."""
+"""Check all files of a training before it starts. Only headers are read, so this is fast."""
 
 import os
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ NUM_THREADS = 16
 
 
 def check_data(train: MultiDomainDataset, validation: Sequence[DomainDataset] = ()) -> None:
-    """Check that the domains are distinct and that every file of theirs can be used.
+    """Check that no two domains share an image and that every file can be used.
 
     Args:
         train (MultiDomainDataset): The training set.
         validation (Sequence[DomainDataset]): The validation sets.
 
     Raises:
-        InputError: If two of the training's domains share an image, an image or a needed label
-            cannot be read, or one of them has the wrong mode or size.
+        InputError: If two training domains share an image, if an image or a required label cannot
+            be read, or if one of them has the wrong mode or size.
     """
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         check_distinct(train.domains, pool)
@@ -29,10 +29,10 @@ def check_data(train: MultiDomainDataset, validation: Sequence[DomainDataset] = 
 
 
 def check_distinct(domains: Sequence[DomainDataset], pool: ThreadPoolExecutor) -> None:
-    """Check that no image belongs to two domains, by whatever name or link.
+    """Check that no image belongs to two domains, not even through a symbolic link.
 
     Raises:
-        InputError: If one does.
+        InputError: If an image belongs to two domains.
     """
     owners: dict[str, DomainDataset] = {}
     for domain in domains:
@@ -42,18 +42,19 @@ def check_distinct(domains: Sequence[DomainDataset], pool: ThreadPoolExecutor) -
             if owner is not domain:
                 raise InputError(
                     f'{path} is read by the {owner.role} {owner.domain!r} and by the {domain.role} '
-                    f'{domain.domain!r}: give each domain images of its own by data_root or split.'
+                    f'{domain.domain!r}: set data_root or split so that they share no image.'
                 )
 
 
 def check_files(domains: Sequence[DomainDataset], pool: ThreadPoolExecutor) -> None:
-    """Check the header of every image, and of its label where the role reads labels.
+    """Check the header of every image, and of its label if the role reads labels.
 
     Raises:
-        InputError: If any is wrong. It tells the first in sorted order and how many there are.
+        InputError: If a file is wrong. The message gives the number of errors and the first one
+            in sorted order.
     """
     samples = [(domain, index) for domain in domains for index in range(len(domain))]
-    # by path, since a target's training images may be those of its validation
+    # keyed by path, since a target may use the same images for training and validation
     errors = dict(filter(None, pool.map(lambda sample: find_error(*sample), samples)))
     if not errors:
         return
@@ -61,12 +62,12 @@ def check_files(domains: Sequence[DomainDataset], pool: ThreadPoolExecutor) -> N
     if len(errors) == 1:
         raise first
     raise InputError(
-        f'{len(errors)} images or their labels are wrong, the first: {first}'
+        f'{len(errors)} images or their labels are wrong. The first error: {first}'
     ) from first
 
 
 def find_error(domain: DomainDataset, index: int) -> tuple[str, InputError] | None:
-    """The image's path and what is wrong with it or its label, if anything."""
+    """Return the path of an image and the error in it or its label; None if both are correct."""
     data_info = domain.get_data_info(index)
     try:
         image = open_image(data_info['img_path'], load=False, remedy=data_info['remedy'])

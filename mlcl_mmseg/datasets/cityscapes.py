@@ -8,7 +8,7 @@ from ..labels import IGNORE_INDEX, RawLabels
 from .domain import DomainDataset
 
 _ = IGNORE_INDEX
-# the 7-class column is that of the published results: terrain is nature
+# the 7-class column follows the published results, where terrain is nature
 # fmt: off
 RAW_LABELS: RawLabels = {
     0: ('unlabeled', _, _),
@@ -51,18 +51,18 @@ RAW_LABELS: RawLabels = {
 
 @DATASETS.register_module()
 class CityscapesDomain(DomainDataset):
-    """Cityscapes with the ``_labelIds.png`` labels as downloaded."""
+    """Cityscapes with its original ``_labelIds.png`` labels."""
 
     domain = 'cityscapes'
     raw_labels = RAW_LABELS
     image_suffixes = ('_leftImg8bit.png',)
 
     def image_folder(self) -> Path:
-        """``leftImg8bit/<split>``."""
+        """Return ``leftImg8bit/<split>``."""
         return Path(self.data_root, 'leftImg8bit', self.split)
 
     def label_path(self, image: Path) -> Path:
-        """``gtFine/<split>/<city>/<frame>_gtFine_labelIds.png``."""
+        """Return ``gtFine/<split>/<city>/<frame>_gtFine_labelIds.png``."""
         frame = image.name.removesuffix('_leftImg8bit.png')
         name = f'{frame}_gtFine_labelIds.png'
         return Path(self.data_root, 'gtFine', self.split, image.with_name(name))

@@ -15,8 +15,8 @@ class ConfigDomain(NamedTuple):
 
     Attributes:
         role (str): 'source', 'target' or 'validation'.
-        config (dict): The domain's config, a part of the whole one.
-        pipelines (list): The configs of the pipelines through which it is read.
+        config (dict): The config of the domain, a part of the full config.
+        pipelines (list): The configs of the pipelines that read the domain.
     """
 
     role: str
@@ -28,13 +28,13 @@ def config_domains(config: Config, loaders: Sequence[str] = LOADERS) -> list[Con
     """List the domains that the loaders of a config read.
 
     Args:
-        config (Config): Of any stage; it may lack loaders.
-        loaders (Sequence[str]): The keys of the loaders to look at.
+        config (Config): The config of any stage. It need not have all loaders.
+        loaders (Sequence[str]): The keys of the loaders to include.
 
     Returns:
-        list[ConfigDomain]: The source, the targets, the validation domains. A domain that several
-        loaders read in the same role is listed once. A loader whose data set is a single one
-        validates that.
+        list[ConfigDomain]: The source, the targets and the validation domains. A domain that
+        several loaders read in the same role is listed once. If the data set of a validation or
+        test loader has no ``domains``, the data set itself is the validation domain.
     """
     domains: list[ConfigDomain] = []
     for role, domain_config, pipeline in walk_domains(config, loaders):
@@ -48,7 +48,7 @@ def config_domains(config: Config, loaders: Sequence[str] = LOADERS) -> list[Con
 
 
 def walk_domains(config: Config, loaders: Sequence[str]) -> Iterator[tuple[str, dict, list]]:
-    """The role, config and pipeline of each domain, loader by loader."""
+    """Yield the role, config and pipeline of each domain, loader by loader."""
     for loader in loaders:
         dataset = (config.get(loader) or {}).get('dataset') or {}
         if loader == 'train_dataloader':
@@ -62,31 +62,31 @@ def walk_domains(config: Config, loaders: Sequence[str]) -> Iterator[tuple[str, 
 
 
 def working_size(config: Config) -> tuple[int, int]:
-    """(width, height) to which the source's pipeline resizes.
+    """Return the (width, height) to which the source pipeline resizes.
 
     Raises:
-        InputError: If it does not tell.
+        InputError: If the pipeline does not set it.
     """
     return source_setting(config, 'Resize', 'scale')
 
 
 def crop_size(config: Config) -> tuple[int, int]:
-    """(width, height) of the source's training crops.
+    """Return the (width, height) of the training crops of the source.
 
     Raises:
-        InputError: If its pipeline does not tell.
+        InputError: If the pipeline does not set it.
     """
     return source_setting(config, 'WeakAugmentation', 'crop_size')
 
 
 def source_setting(config: Config, transform: str, key: str) -> tuple[int, int]:
-    """A size that a transform of the source's pipeline is given."""
+    """Return a size that is an argument of a transform in the source pipeline."""
     steps = {step['type']: step for step in config.train_dataloader.dataset.source_pipeline}
     size = steps.get(transform, {}).get(key)
     if size is None:
         raise InputError(
-            f'train_dataloader.dataset.source_pipeline has no {transform} with {key}, which tells '
-            'the size of images: give a config whose pipelines are as in '
+            f'train_dataloader.dataset.source_pipeline has no {transform} with {key}, which sets '
+            'the size of images: use a config with pipelines as in '
             'configs/_base_/datasets/domains_7.py.'
         )
     width, height = size

@@ -1,4 +1,4 @@
-"""What the data sets of all domains share: roles, files, label mapping."""
+"""The base class of the data sets of all domains: roles, files and label mapping."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -19,43 +19,44 @@ ROLES = ('source', 'target', 'validation')
 
 
 class DomainDataset(BaseSegDataset):
-    """Images of one domain in the 7- or 19-class space, in one of three roles.
+    """Images of one domain with the 7 or 19 classes, in one of three roles.
 
-    A source trains with labels, a target trains without (its label folder is never looked at and
-    need not exist), a validation set is evaluated with labels. A subclass says where images and
-    labels lie: :meth:`image_folder`, :meth:`label_path`.
+    A source is used for training with labels. A target is used for training without labels: its
+    label folder is never accessed and need not exist. A validation set is used for evaluation
+    with labels. A subclass defines where images and labels are stored by implementing
+    :meth:`image_folder` and :meth:`label_path`.
 
     Args:
-        data_root (str): The data set's folder as downloaded, or its prepared copy.
+        data_root (str): The folder of the data set as downloaded, or its prepared copy.
         num_classes (int): 7 or 19.
         role (str): 'source', 'target' or 'validation'.
-        split (str, optional): Which part of the data set to read. Defaults to the training part
-            for a source or target, the validation part for a validation set.
+        split (str, optional): The part of the data set to read. Defaults to the training part
+            for a source or target and to the validation part for a validation set.
         domain (str, optional): Name of the domain in logs, tables and pseudo-label folders.
-            Defaults to the data set's.
-        label_map (dict[int, int], optional): ``{raw id: class index}`` instead of the data set's
-            published table. Ids it does not name are ignored.
+            Defaults to the name of the data set.
+        label_map (dict[int, int], optional): ``{raw id: class index}``, which replaces the
+            published table of the data set. Ids that it does not contain are ignored.
         pipeline (Sequence): The transforms.
-        require_labels (bool): Whether every label has to be there in a role that reads labels.
-        **kwargs: Those of :class:`mmseg.datasets.BaseSegDataset`, such as ``indices``.
+        require_labels (bool): Whether every label must exist in a role that reads labels.
+        **kwargs: Keyword arguments of :class:`mmseg.datasets.BaseSegDataset`, such as ``indices``.
 
     Raises:
-        MissingFileError: If a folder or a needed label is missing, or the split has no image.
-        InputError: If the role or the number of classes is unknown, ``label_map`` names an id or
-            a class that cannot be, or an image is there in two formats. If ``data_root`` is a
-            prepared copy: if it is incomplete, the originals have changed since, or it was made
-            for another pipeline.
+        MissingFileError: If a folder or a required label is missing, or the split has no image.
+        InputError: If the role or the number of classes is unknown, if ``label_map`` contains an
+            id or a class out of range, or if an image exists in two formats. If ``data_root`` is
+            a prepared copy, also if the copy is incomplete, the originals have changed since it
+            was made, or it was made for another pipeline.
     """
 
     domain: str = ''
     raw_labels: RawLabels = {}
     image_suffixes: tuple[str, ...] = ('.png',)
     splits: dict[str, str] = dict(source='train', target='train', validation='val')
-    # see LabelFormat
+    # these three are described in LabelFormat
     label_aspect_tolerance: float | None = None
     last_id: int = 255
     last_id_message: str = ''
-    # files of the data set that a prepared copy needs beside images and labels, if they are there
+    # files that a prepared copy needs besides images and labels, if the data set has them
     other_files: tuple[str, ...] = ()
     prepared_copy: PreparedCopy | None = None
 
@@ -72,7 +73,7 @@ class DomainDataset(BaseSegDataset):
         **kwargs: Any,
     ) -> None:
         if role not in ROLES:
-            raise InputError(f'role is {role!r}, but a domain is one of {", ".join(ROLES)}.')
+            raise InputError(f'role is {role!r}, but it must be one of {", ".join(ROLES)}.')
         classes = (*range(len(label_space(num_classes).classes)), IGNORE_INDEX)
         self.role = role
         self.require_labels = require_labels
@@ -80,9 +81,10 @@ class DomainDataset(BaseSegDataset):
         self.domain = domain or self.domain
         if self.domain in ('', '..') or Path(self.domain).name != self.domain:
             raise InputError(
-                f'domain is {self.domain!r}, but it names folders: give it a name without slashes.'
+                f'domain is {self.domain!r}, but folders are named after it: set a name without '
+                'slashes.'
             )
-        # None: label_map is the user's own and may leave out ids that are to be ignored
+        # None if the user passes label_map, which may omit the ids to be ignored
         self.known_ids: set[int] | None = None
         if label_map is None:
             label_map = raw_label_map(self.raw_labels, num_classes)
@@ -94,8 +96,8 @@ class DomainDataset(BaseSegDataset):
         }
         if wrong:
             raise InputError(
-                f'label_map of {self.domain} has {wrong}, but a raw id is 0 to 255 and a class '
-                f'index 0 to {num_classes - 1}, or 255 to ignore.'
+                f'label_map of {self.domain} has {wrong}, but a raw id must be 0 to 255 and a '
+                f'class index 0 to {num_classes - 1}, or 255 to ignore.'
             )
         self.label_format = LabelFormat(
             type(self).__name__,
@@ -118,37 +120,41 @@ class DomainDataset(BaseSegDataset):
         return self.role != 'target'
 
     def image_folder(self) -> Path:
-        """The folder under which the images of ``self.split`` lie, however deep."""
+        """Return the folder that contains the images of ``self.split``, at any depth."""
         raise NotImplementedError
 
     def label_path(self, image: Path) -> Path:
-        """The label of an image, given as a path relative to :meth:`image_folder`."""
+        """Return the path of the label of an image.
+
+        Args:
+            image (Path): The path of the image relative to :meth:`image_folder`.
+        """
         raise NotImplementedError
 
     def check_image(self, image: Image.Image, path: str) -> None:
-        """Check what the header of an image tells.
+        """Check the mode and size of an image.
 
         Args:
-            image (Image.Image): The image; its pixels need not be loaded.
-            path (str): The file it came from, for error messages.
+            image (Image.Image): The image. Its pixels need not be loaded.
+            path (str): The file that it was read from, for error messages.
 
         Raises:
-            InputError: If its values do not fit into 8 bits, or it is a prepared copy of another
-                size than the copies have.
+            InputError: If its values do not fit into 8 bits, or it belongs to a prepared copy and
+                does not have the size of that copy.
         """
         check_depth(image, path)
         if self.prepared_copy is not None and image.size != self.prepared_copy.size:
-            raise InputError(f'{path} is damaged, its size is wrong: run {PREPARE} again.')
+            raise InputError(f'{path} is damaged (its size is wrong): run {PREPARE} again.')
 
     def get_data_info(self, idx: int) -> dict:
-        """The record of one image, with the format of its label where the role reads labels."""
+        """Return the record of one image, with its label format if the role reads labels."""
         data_info = super().get_data_info(idx)
         if self.labelled:
             data_info['label_format'] = self.label_format
         return data_info
 
     def prepare_data(self, idx: int) -> dict:
-        """The record of one image after the data set's own pipeline."""
+        """Return the record of one image after the pipeline of the data set."""
         return self.run_pipeline(self.pipeline, self.get_data_info(idx))
 
     def run_pipeline(self, pipeline: Callable[[dict], dict], data_info: dict) -> dict:
@@ -156,13 +162,13 @@ class DomainDataset(BaseSegDataset):
 
         Args:
             pipeline (Callable): The transforms, composed.
-            data_info (dict): The record; transforms may change it.
+            data_info (dict): The record. Transforms may change it in place.
 
         Returns:
-            dict: What the last transform returns.
+            dict: The result of the last transform.
 
         Raises:
-            InputError: If the image cannot be read. What else a transform raises passes through.
+            InputError: If the image cannot be read. Any other error of a transform is passed on.
         """
         path, remedy = data_info['img_path'], data_info['remedy']
         if self.prepared_copy is not None and pipeline is not self.pipeline:
@@ -170,12 +176,13 @@ class DomainDataset(BaseSegDataset):
         try:
             return pipeline(data_info)
         except Exception:
-            # what a decoder raises does not tell the file: read it again to know, and to name it
+            # an error of a decoder does not name the file: if the image is the cause, reading it
+            # again raises an error that does
             open_image(path, remedy=remedy)
             raise
 
     def load_data_list(self) -> list[dict]:
-        """List the split's images, sorted by path, with their labels where the role has some."""
+        """List the images of the split, sorted by path, with labels if the role reads them."""
         self.prepared_copy = PreparedCopy.read(self.data_root)
         if self.prepared_copy is not None:
             self.prepared_copy.check_complete()
@@ -208,10 +215,10 @@ class DomainDataset(BaseSegDataset):
         return data_list
 
     def check_originals(self, copy: PreparedCopy, images: list[Path]) -> None:
-        """Check that a copy has the images that its data set has now, where that is there.
+        """Check that a copy has the same images as its data set, if the data set is available.
 
         Raises:
-            InputError: If images were added to the data set or removed.
+            InputError: If images were added to the data set or removed from it.
         """
         if copy.has_source:
             original = shallow_copy(self)
@@ -221,9 +228,9 @@ class DomainDataset(BaseSegDataset):
                 raise InputError(copy.stale(f'Images of {folder} were added or removed'))
 
     def list_images(self, folder: Path) -> list[Path]:
-        """The files under ``folder``, relative to it; links to folders are followed.
+        """List the files under ``folder``, relative to it. Links to folders are followed.
 
-        Of a prepared copy these are the names of the originals.
+        For a prepared copy, the names of the original files are listed.
         """
         copy = self.prepared_copy
         if copy is not None:
@@ -235,28 +242,28 @@ class DomainDataset(BaseSegDataset):
         ]
 
     def find_images(self, folder: Path) -> list[Path]:
-        """All images under ``folder``, relative to it and sorted.
+        """Return all images under ``folder``, relative to it and sorted.
 
         Raises:
-            MissingFileError: If there is none.
-            InputError: If an image is there in two formats.
+            MissingFileError: If there is no image.
+            InputError: If an image exists in two formats.
         """
         copy = self.prepared_copy
         if copy is None and not folder.is_dir():
             raise MissingFileError(
-                f'{folder} does not exist: put or link the data set {self.domain} to '
+                f'{folder} does not exist: copy or link the data set {self.domain} to '
                 f'{self.data_root}, or correct its data_root or MLCL_DATA_ROOT.'
             )
         images = sorted(
             image
             for image in self.list_images(folder)
-            # macOS leaves ._ files beside the images
+            # macOS creates files whose names begin with ._ next to the images
             if image.name.endswith(self.image_suffixes) and not image.name.startswith('.')
         )
         names = [image.with_suffix('') for image in images]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(f'{folder / twice} is there in two formats: remove one of them.')
+            raise InputError(f'{folder / twice} exists in two formats: remove one of them.')
         if not images and copy is not None:
             raise MissingFileError(
                 f'{copy.root} has no images of the split {self.split!r} of {type(self).__name__}: '
@@ -264,13 +271,17 @@ class DomainDataset(BaseSegDataset):
             )
         if not images:
             raise MissingFileError(
-                f'{folder} holds no *{" or *".join(self.image_suffixes)} image: check data_root '
-                f'and split of {type(self).__name__}.'
+                f'{folder} contains no *{" or *".join(self.image_suffixes)} image: correct '
+                f'data_root or split of {type(self).__name__}.'
             )
         return images
 
     def require_files(self, labels: list[Path]) -> None:
-        """Raise MissingFileError unless every label file is there."""
+        """Check that every label file exists.
+
+        Raises:
+            MissingFileError: If a label file is missing.
+        """
         missing = [label for label in labels if not label.is_file()]
         if missing:
             raise MissingFileError(

@@ -1,4 +1,4 @@
-"""A domain that joins by config alone: a folder of images, a folder of label images."""
+"""A domain that needs no code: a folder of images and a folder of label images."""
 
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,22 @@ from .domain import DomainDataset
 
 @DATASETS.register_module()
 class FolderDomain(DomainDataset):
-    """Any folder of images, with labels in a folder of the same structure if the role needs them.
+    """A folder of images, with labels in a folder of the same structure if the role needs them.
 
     Args:
         data_root (str): The folder of the domain.
         num_classes (int): 7 or 19.
         role (str): 'source', 'target' or 'validation'.
         domain (str): Name of the domain.
-        image_dir (str): Folder of the images below ``data_root``; may hold ``{split}``.
-        label_dir (str): Folder of the label images, likewise.
-        image_suffix (str): End of the images' names.
-        label_suffix (str): End of the labels' names, in the place of ``image_suffix``.
-        label_map (dict[int, int], optional): ``{raw id: class index}``; ids it does not name are
-            ignored. Not given, the label images hold class indices.
-        **kwargs: Those of :class:`DomainDataset`.
+        image_dir (str): Folder of the images relative to ``data_root``. It may contain
+            ``{split}``.
+        label_dir (str): Folder of the label images relative to ``data_root``. It may contain
+            ``{split}``.
+        image_suffix (str): Suffix of the image file names.
+        label_suffix (str): Suffix of the label file names, which replaces ``image_suffix``.
+        label_map (dict[int, int], optional): ``{raw id: class index}``. Ids that it does not
+            contain are ignored. By default, the label images contain class indices.
+        **kwargs: Keyword arguments of :class:`DomainDataset`.
     """
 
     def __init__(
@@ -60,10 +62,10 @@ class FolderDomain(DomainDataset):
             self.known_ids = known_ids
 
     def image_folder(self) -> Path:
-        """``image_dir`` below ``data_root``."""
+        """Return ``image_dir`` below ``data_root``."""
         return Path(self.data_root, self.image_dir.format(split=self.split))
 
     def label_path(self, image: Path) -> Path:
-        """The same relative path under ``label_dir``, with the label's suffix."""
+        """Return the same relative path under ``label_dir``, with the suffix of labels."""
         name = image.name.removesuffix(self.image_suffixes[0]) + self.label_suffix
         return Path(self.data_root, self.label_dir.format(split=self.split), image.with_name(name))

@@ -1,4 +1,4 @@
-"""Look at all data of a config, pixel by pixel: what is wrong, and what is in it."""
+"""Check all data of a config pixel by pixel, and count its classes."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -19,21 +19,21 @@ from .config_domains import config_domains
 from .domain import DomainDataset
 from .image_files import open_image
 
-# what a process checks samples of
+# the domain whose samples a worker process checks
 shared_domain: DomainDataset
 
 
 @dataclass
 class SampleCheck:
-    """What was found in one image and, where the role reads labels, in its label.
+    """The result of checking one image and, if the role reads labels, its label.
 
     Attributes:
-        path (str): The image.
+        path (str): The path of the image.
         size (str): Width and height of the image, such as '2048x1024'; '' if it cannot be read.
-        digest (str): Of the image's pixels; '' likewise.
-        counts (np.ndarray, optional): (256,) pixels of each raw id.
-        problems (list[str]): What is wrong.
-        notes (list[str]): What is odd and handled.
+        digest (str): SHA-256 of the pixels of the image; '' if it cannot be read.
+        counts (np.ndarray, optional): (256,) number of pixels of each raw id.
+        problems (list[str]): Errors in the image or its label.
+        notes (list[str]): Unusual properties that cause no error.
     """
 
     path: str
@@ -46,15 +46,15 @@ class SampleCheck:
 
 @dataclass
 class DomainReport:
-    """A domain in one of its roles.
+    """The result of checking a domain in one of its roles.
 
     Attributes:
-        name (str): Such as 'validation idd'.
-        num_images (int): How many.
-        sizes (dict[str, int]): Images of each size, the most frequent first.
-        missing_labels (list[str]): Labels that are needed and not there.
-        class_pixels (dict[str, int]): Pixels of each class; empty where no labels are read.
-        ignored (float, optional): Share of the labels' pixels that the mapping ignores, 0 to 1.
+        name (str): Role and name of the domain, such as 'validation idd'.
+        num_images (int): Number of images.
+        sizes (dict[str, int]): Number of images of each size, the most frequent size first.
+        missing_labels (list[str]): Paths of required labels that do not exist.
+        class_pixels (dict[str, int]): Number of pixels of each class; empty if no labels are read.
+        ignored (float, optional): Fraction of label pixels that the mapping ignores, 0 to 1.
     """
 
     name: str
@@ -67,7 +67,13 @@ class DomainReport:
 
 @dataclass
 class DataReport:
-    """The whole of it."""
+    """The result of checking all data of a config.
+
+    Attributes:
+        domains (list[DomainReport]): One report for each domain and role.
+        problems (list[str]): All errors.
+        notes (list[str]): Unusual properties that cause no error.
+    """
 
     domains: list[DomainReport] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -78,11 +84,11 @@ def check_config_data(config: Config, num_workers: int | None = None) -> DataRep
     """Read every file that a config would read.
 
     Args:
-        config (Config): Of any stage.
-        num_workers (int, optional): Processes; one a CPU core by default.
+        config (Config): The config of any stage.
+        num_workers (int, optional): Number of processes. Defaults to one for each CPU core.
 
     Returns:
-        DataReport: What is wrong and what is there.
+        DataReport: The errors and the contents of the domains.
     """
     report, owners = DataReport(), defaultdict(list)
     for role, domain_config, _ in config_domains(config):
@@ -111,7 +117,7 @@ def check_config_data(config: Config, num_workers: int | None = None) -> DataRep
 
 
 def missing_labels(domain: DomainDataset, report: DataReport) -> list[str]:
-    """The labels that are not there; a sentence about them goes into the report."""
+    """Return the labels that do not exist, and add one sentence about them to the report."""
     infos = [domain.get_data_info(index) for index in range(len(domain))]
     labels = [Path(data_info['seg_map_path']) for data_info in infos]
     try:
@@ -122,13 +128,13 @@ def missing_labels(domain: DomainDataset, report: DataReport) -> list[str]:
 
 
 def lone_labels(domain: DomainDataset) -> list[Path]:
-    """The labels whose image is not there, in whatever part of the data set."""
-    # a subclass may leave out images of other splits
+    """Return the labels without an image, in any part of the data set."""
+    # the method of the base class, since a subclass may omit images of other splits
     images = DomainDataset.find_images(domain, domain.image_folder())
     patterns = {domain.label_path(Path(f'*{suffix}')) for suffix in domain.image_suffixes}
     labels = {label for each in patterns for label in each.parent.rglob(each.name)}
     lone = labels - {domain.label_path(image) for image in images}
-    # macOS leaves ._ files
+    # macOS creates files whose names begin with ._
     return sorted(label for label in lone if not label.name.startswith('.'))
 
 
@@ -136,7 +142,7 @@ def check_samples(domain: DomainDataset, title: str, num_workers: int | None) ->
     """Check all samples of a domain in several processes, with a progress bar.
 
     Raises:
-        InputError: If one of the processes is ended from outside.
+        InputError: If a process is killed from outside.
     """
     try:
         with ProcessPoolExecutor(num_workers, initializer=share, initargs=(domain,)) as pool:
@@ -144,25 +150,25 @@ def check_samples(domain: DomainDataset, title: str, num_workers: int | None) ->
             return list(track(found, title, total=len(domain)))
     except BrokenProcessPool as error:
         raise InputError(
-            f'A process that read {title} was ended, most likely as memory was short: use fewer '
+            f'A process that read {title} was killed, most likely for lack of memory: use fewer '
             '--workers.'
         ) from error
 
 
 def share(domain: DomainDataset) -> None:
-    """Give a process its domain once, not with every sample."""
+    """Send the domain to a process once instead of with every sample."""
     global shared_domain
     shared_domain = domain
 
 
 def check_sample(index: int) -> SampleCheck:
-    """Decode an image of the process's domain and its label, and look at every pixel of that."""
+    """Decode an image of the shared domain, and check every pixel of its label."""
     domain = shared_domain
     data_info = domain.get_data_info(index)
     check = SampleCheck(data_info['img_path'])
     try:
         if domain.prepared_copy is not None:
-            # unlike PNG, its format has no checksums
+            # unlike PNG, the format of a prepared copy has no checksums
             for key in ('img_path', 'seg_map_path') if domain.labelled else ('img_path',):
                 domain.prepared_copy.check_content(data_info[key])
         image = open_image(check.path)
@@ -171,7 +177,7 @@ def check_sample(index: int) -> SampleCheck:
         domain.check_image(image, check.path)
         if image.mode != 'RGB':
             check.notes.append(f'{check.path} has mode {image.mode}: it is read as RGB.')
-        # that one is missing is told of all at once
+        # missing labels are reported together, by missing_labels
         if domain.labelled and Path(data_info['seg_map_path']).is_file():
             check_label(domain, data_info['seg_map_path'], image.size, check)
     except InputError as error:
@@ -182,17 +188,17 @@ def check_sample(index: int) -> SampleCheck:
 def check_label(
     domain: DomainDataset, path: str, image_size: tuple[int, int], check: SampleCheck
 ) -> None:
-    """Count a label's ids, and judge them.
+    """Count the ids of a label, and check that the data set defines them.
 
     Raises:
-        InputError: If it cannot be read, or has another mode or size than it should.
+        InputError: If the label cannot be read or has the wrong mode or size.
     """
     label = open_image(path)
     domain.label_format.check(label, image_size, path)
     if label.size != image_size:
         check.notes.append(
-            f'{path} is {label.width}x{label.height}, its image {image_size[0]}x{image_size[1]}: '
-            'both are resized to the working size.'
+            f'{path} is {label.width}x{label.height} and its image is '
+            f'{image_size[0]}x{image_size[1]}: both are resized to the working size.'
         )
     check.counts = np.bincount(np.asarray(label).ravel(), minlength=256)
     ids = set(np.flatnonzero(check.counts).tolist())
@@ -200,16 +206,16 @@ def check_label(
     if unknown:
         check.problems.append(
             f'{path} has the ids {", ".join(map(str, unknown))}, which {type(domain).__name__} '
-            'does not know: give it the id images of the data set, or a label_map.'
+            'does not define: use the label id images of the data set, or set label_map.'
         )
     elif all(domain.label_format.lookup[each] == IGNORE_INDEX for each in ids):
-        check.notes.append(f'{path} has no pixel of a class: all are ignored.')
+        check.notes.append(f'{path} has no pixel of any class: all its pixels are ignored.')
 
 
 def summarise(
     domain: DomainDataset, title: str, checks: Sequence[SampleCheck], missing: list[str]
 ) -> DomainReport:
-    """Add up the samples of a domain."""
+    """Sum the results of the samples of a domain."""
     sizes = dict(Counter(check.size for check in checks if check.size).most_common())
     counts = [check.counts for check in checks if check.counts is not None]
     if not counts:
@@ -225,14 +231,14 @@ def summarise(
 
 
 def shared_images(owners: Iterable[list[tuple[str, str]]]) -> list[str]:
-    """Images with the same pixels in training and in validation."""
+    """Return one error for each image that is used for both training and validation."""
     problems = []
     for files in owners:
         trained = sorted({path for role, path in files if role != 'validation'})
         validated = sorted({path for role, path in files if role == 'validation'})
         if trained and validated:
             problems.append(
-                f'{validated[0]} validates what {trained[0]} trains, the same image: take it out '
-                'of one of the two.'
+                f'{validated[0]}, used for validation, is the same image as {trained[0]}, used for '
+                'training: remove it from one of the two.'
             )
     return problems

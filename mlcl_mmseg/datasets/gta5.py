@@ -22,7 +22,7 @@ SPLIT_FILE = 'split.mat'
 GTA5_SPLITS = ('all', 'train', 'val', 'test')
 
 _ = IGNORE_INDEX
-# the 7-class column is that of the published results: terrain is flat
+# the 7-class column follows the published results, where terrain is flat
 # fmt: off
 RAW_LABELS: RawLabels = {
     0: ('unlabeled', _, _),
@@ -65,34 +65,34 @@ RAW_LABELS: RawLabels = {
 
 @DATASETS.register_module()
 class GTA5Domain(DomainDataset):
-    """GTA5; its palette PNGs hold Cityscapes ids.
+    """GTA5, whose labels are palette PNGs with the ids of Cityscapes.
 
-    ``split`` is 'all' (every frame; the default, also for validation) or 'train', 'val' or 'test'
-    of the data set's own ``split.mat``.
+    ``split`` is 'all' (every frame; the default, also for validation), or it is 'train', 'val' or
+    'test' as defined by the file ``split.mat`` of the data set.
     """
 
     domain = 'gta5'
     raw_labels = RAW_LABELS
     splits = dict(source='all', target='all', validation='all')
-    # a few frames have labels of another size; both are resized to the working size, so that this
-    # does no harm
+    # the labels of a few frames differ in size from the image, which does no harm, since both are
+    # resized to the working size
     label_aspect_tolerance = 0.05
     other_files = (SPLIT_FILE,)
 
     def image_folder(self) -> Path:
-        """``images``."""
+        """Return ``images``."""
         return Path(self.data_root, 'images')
 
     def label_path(self, image: Path) -> Path:
-        """``labels``, same file name."""
+        """Return the file of the same name in ``labels``."""
         return Path(self.data_root, 'labels', image)
 
     def find_images(self, folder: Path) -> list[Path]:
-        """All frames, or those that ``split.mat`` lists for the split.
+        """Return all frames, or the frames that ``split.mat`` lists for the split.
 
         Raises:
-            MissingFileError: If the split needs ``split.mat`` and it is missing, or no image of
-                the split is there.
+            MissingFileError: If the split needs ``split.mat`` and that file is missing, or if the
+                split has no image.
             InputError: If the split is unknown.
         """
         if self.split not in GTA5_SPLITS:
@@ -106,33 +106,33 @@ class GTA5Domain(DomainDataset):
         split_file = Path(self.data_root, SPLIT_FILE)
         if not split_file.is_file():
             raise MissingFileError(
-                f"{split_file} is missing: split='{self.split}' of GTA5Domain reads it; download "
-                "it with the data set or use split='all'."
+                f"{split_file} is missing, but split='{self.split}' of GTA5Domain needs it: "
+                "download it with the data set or use split='all'."
             )
         frames = read_frames(split_file, f'{self.split}Ids')
         images = [image for image in images if image.stem.isdecimal() and int(image.stem) in frames]
         if not images:
             raise MissingFileError(
-                f"{folder} holds no frame of {split_file}'s {self.split!r}: download the missing "
-                'parts of the data set, or choose another split.'
+                f'{folder} contains no frame of the split {self.split!r} of {split_file}: download '
+                'the missing parts of the data set, or choose another split.'
             )
         return images
 
 
 def read_frames(path: Path, name: str) -> set[int]:
-    """Read numbers of frames from a file of MATLAB.
+    """Read frame numbers from a MATLAB file.
 
-    SciPy's reader ends the whole process on some damaged files, so it runs in one of its own.
+    SciPy's reader crashes on some damaged files, so it runs in a process of its own.
 
     Args:
         path (Path): The file.
-        name (str): The array's name in it.
+        name (str): The name of the array in the file.
 
     Returns:
-        set[int]: The numbers.
+        set[int]: The frame numbers.
 
     Raises:
-        InputError: If the file cannot be read or has no such array of whole numbers.
+        InputError: If the file cannot be read or has no array of integers with this name.
     """
     command = [sys.executable, '-c', READ_ARRAY, str(path), name]
     try:

@@ -9,7 +9,7 @@ from ..labels import IGNORE_INDEX, RawLabels
 from .domain import DomainDataset
 
 _ = IGNORE_INDEX
-# the 7-class column is that of the published results; IDD has no terrain
+# the 7-class column follows the published results; IDD has no terrain
 # fmt: off
 RAW_LABELS: RawLabels = {
     0: ('road', 0, 0),
@@ -58,27 +58,31 @@ RAW_LABELS: RawLabels = {
 
 @DATASETS.register_module()
 class IDDDomain(DomainDataset):
-    """IDD with the ``_labelids.png`` labels that ``tools/dataset_converters/idd.py`` makes."""
+    """IDD with the ``_labelids.png`` labels that ``tools/dataset_converters/idd.py`` creates."""
 
     domain = 'idd'
     raw_labels = RAW_LABELS
     image_suffixes = ('_leftImg8bit.png', '_leftImg8bit.jpg')
 
     def image_folder(self) -> Path:
-        """``leftImg8bit/<split>``."""
+        """Return ``leftImg8bit/<split>``."""
         return Path(self.data_root, 'leftImg8bit', self.split)
 
     def label_path(self, image: Path) -> Path:
-        """``gtFine/<split>/<drive>/<frame>_gtFine_labelids.png``."""
+        """Return ``gtFine/<split>/<drive>/<frame>_gtFine_labelids.png``."""
         frame = image.stem.removesuffix('_leftImg8bit')
         name = f'{frame}_gtFine_labelids.png'
         return Path(self.data_root, 'gtFine', self.split, image.with_name(name))
 
     def require_files(self, labels: list[Path]) -> None:
-        """Raise MissingFileError unless every label file is there."""
+        """Check that every label file exists.
+
+        Raises:
+            MissingFileError: If a label file is missing.
+        """
         if labels and not any(label.is_file() for label in labels):
             raise MissingFileError(
-                f'{self.data_root} has no *_gtFine_labelids.png yet: make them with '
+                f'{self.data_root} has no *_gtFine_labelids.png yet: create them with '
                 f'"python tools/dataset_converters/idd.py {self.data_root}".'
             )
         super().require_files(labels)

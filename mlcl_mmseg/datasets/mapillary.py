@@ -9,7 +9,7 @@ from ..labels import IGNORE_INDEX, RawLabels
 from .domain import DomainDataset
 
 _ = IGNORE_INDEX
-# the 7-class column is that of the published results: terrain is flat
+# the 7-class column follows the published results, where terrain is flat
 # fmt: off
 RAW_LABELS: RawLabels = {
     0: ('Bird', _, _),
@@ -86,23 +86,22 @@ RAW_LABELS: RawLabels = {
 class MapillaryDomain(DomainDataset):
     """Mapillary Vistas with the v1.2 label ids.
 
-    The training folder is called ``training`` or ``train``; the labels lie in ``v1.2/labels`` or,
-    in the older download, ``labels``: whichever is there. Labels of v2.0 number other things and
-    are refused.
+    The training folder may be named ``training`` or ``train``. The labels are in ``v1.2/labels``
+    or, in the older download, in ``labels``. Labels of v2.0 have other ids and are refused.
     """
 
     domain = 'mapillary'
     raw_labels = RAW_LABELS
     last_id = max(RAW_LABELS)
     last_id_message = (
-        f'but Mapillary Vistas v1.2 ends at {last_id}: these are v2.0 labels, put the v1.2 ones in '
-        'v1.2/labels'
+        f'but the last id of Mapillary Vistas v1.2 is {last_id}: these are v2.0 labels, put the '
+        'v1.2 labels into v1.2/labels'
     )
     image_suffixes = ('.jpg',)
     splits = dict(source='training', target='training', validation='validation')
 
     def split_folder(self) -> Path:
-        """The split's folder; ``train`` serves as ``training``."""
+        """Return the folder of the split; ``train`` is used if ``training`` does not exist."""
         folder = Path(self.data_root, self.split)
         short = Path(self.data_root, 'train')
         if self.split == 'training' and not folder.is_dir() and short.is_dir():
@@ -110,26 +109,26 @@ class MapillaryDomain(DomainDataset):
         return folder
 
     def image_folder(self) -> Path:
-        """``<split>/images``."""
+        """Return ``<split>/images``."""
         return self.split_folder() / 'images'
 
     def label_folder(self) -> Path:
-        """``<split>/v1.2/labels`` or ``<split>/labels``.
+        """Return ``<split>/v1.2/labels`` or ``<split>/labels``, the first one that exists.
 
         Raises:
-            MissingFileError: If neither is there.
+            MissingFileError: If neither exists.
         """
         split = self.split_folder()
         folders = [split / 'v1.2' / 'labels', split / 'labels']
         for folder in folders:
             if folder.is_dir():
                 return folder
-        only_v2 = ' (v2.0 numbers its labels differently)' if (split / 'v2.0').is_dir() else ''
+        only_v2 = ' (labels of v2.0 have other ids)' if (split / 'v2.0').is_dir() else ''
         raise MissingFileError(
             f'{split} has neither v1.2/labels nor labels: put the v1.2 label images of Mapillary '
             f'Vistas there{only_v2}.'
         )
 
     def label_path(self, image: Path) -> Path:
-        """The image's name with ``.png`` in :meth:`label_folder`."""
+        """Return the file in :meth:`label_folder` with the name of the image and ``.png``."""
         return self.label_folder() / image.with_suffix('.png')

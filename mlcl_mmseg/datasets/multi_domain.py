@@ -1,4 +1,4 @@
-"""Source and targets as one training set; the targets' validation sets as one."""
+"""Combine source and targets into one training set, and validation sets into one."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class StreamPosition(NamedTuple):
-    """A place in the endless stream of training samples; a sample is a function of it alone.
+    """A position in the infinite stream of training samples, which alone determines a sample.
 
     Attributes:
-        seed (int): The run's seed.
-        index (int): Number of the sample in the stream, from 0.
+        seed (int): The seed of the run.
+        index (int): Index of the sample in the stream, starting at 0.
     """
 
     seed: int
-    # it hides a method of tuples that is not used
+    # it hides the method index of tuples, which is not used
     index: int  # type: ignore[assignment]
 
 
@@ -34,7 +34,7 @@ class StreamPosition(NamedTuple):
 def seeded(*key: int) -> Iterator[None]:
     """Seed Python's and NumPy's global generators with ``key`` and restore them afterwards.
 
-    Transforms of MMCV and MMSegmentation draw from these two; so do ours.
+    Transforms of MMCV, of MMSegmentation and of this project draw from these two generators.
     """
     python_state, numpy_state = random.getstate(), np.random.get_state()
     words = np.random.SeedSequence(key).generate_state(4)
@@ -49,20 +49,20 @@ def seeded(*key: int) -> Iterator[None]:
 
 @DATASETS.register_module()
 class MultiDomainDataset(Dataset):
-    """One source image and one image of each target per position of the stream.
+    """One source image and one image of each target at each position of the stream.
 
-    Each domain is read in epochs of its own length, each epoch in a new order. The order, and all
-    that the pipelines draw, derive from (seed, position, domain): neither the number of workers
-    nor of processes changes a sample.
+    Each domain is read in epochs of its own length, and each epoch has a new order. The order and
+    all random numbers of the pipelines are derived from (seed, position, domain), so that neither
+    the number of workers nor the number of processes changes a sample.
 
     Args:
         source (dict): Config of the labelled domain.
-        targets (list[dict]): Configs of the unlabelled domains; no label of theirs is opened.
+        targets (list[dict]): Configs of the unlabelled domains. Their labels are never opened.
         source_pipeline (Sequence[dict]): Transforms of source images.
         target_pipeline (Sequence[dict]): Transforms of target images.
 
     Raises:
-        InputError: If two of the domains bear the same name.
+        InputError: If two domains have the same name.
     """
 
     def __init__(
@@ -82,22 +82,22 @@ class MultiDomainDataset(Dataset):
             if names.count(name) > 1:
                 where = 'as source and as target' if name == names[0] else 'among the targets'
                 raise InputError(
-                    f'The domain {name!r} is given twice, {where}: name each domain once, or tell '
-                    'two parts of one data set apart by domain=....'
+                    f'The domain {name!r} is listed twice, {where}: list each domain once, or set '
+                    'different names by domain=... for two parts of one data set.'
                 )
         self.pseudo_labels: PseudoLabelGeneration | None = None
         self._order_cache: dict[int, tuple[tuple[int, int], np.ndarray]] = {}
 
     @property
     def domains(self) -> list:
-        """The source, then the targets."""
+        """The source, followed by the targets."""
         return [self.source, *self.targets]
 
     @property
     def metainfo(self) -> dict:
         """Classes and palette, and the names of the source and the targets.
 
-        MMEngine keeps it in every checkpoint, so that MCL can tell what a warm-up was made for.
+        MMEngine saves them in every checkpoint, so that MCL knows the domains of a warm-up.
         """
         return {
             **self.source.metainfo,
@@ -106,11 +106,11 @@ class MultiDomainDataset(Dataset):
         }
 
     def __len__(self) -> int:
-        """Length of the longest domain; the stream itself is endless."""
+        """Return the length of the longest domain; the stream itself is infinite."""
         return max(map(len, self.domains))
 
     def __getitem__(self, position: StreamPosition) -> dict:
-        """The sample at a position: ``dict(source=dict, targets=[dict] * N)`` of tensors."""
+        """Return the sample at a position: ``dict(source=dict, targets=[dict] * N)`` of tensors."""
         source, *targets = (
             self.domain_sample(number, StreamPosition(*position))
             for number in range(len(self.domains))
@@ -118,7 +118,7 @@ class MultiDomainDataset(Dataset):
         return dict(source=source, targets=targets)
 
     def domain_sample(self, number: int, position: StreamPosition) -> dict:
-        """One domain's part of the sample at a position; the source is number 0."""
+        """Return the part of one domain in the sample at a position; the source is number 0."""
         domain = self.domains[number]
         results = domain.get_data_info(self.image_at(number, position))
         if number > 0 and self.pseudo_labels is not None:
@@ -129,12 +129,12 @@ class MultiDomainDataset(Dataset):
             return domain.run_pipeline(domain.pipeline, results)
 
     def image_at(self, number: int, position: StreamPosition) -> int:
-        """Which of a domain's images is at a position; the source is number 0."""
+        """Return the index of the image of a domain at a position; the source is number 0."""
         epoch, place = divmod(position.index, len(self.domains[number]))
         return int(self._order(number, position.seed, epoch)[place])
 
     def _order(self, number: int, seed: int, epoch: int) -> np.ndarray:
-        """The order of one domain's images in one of its epochs."""
+        """Return the order of the images of one domain in one of its epochs."""
         cached = self._order_cache.get(number)
         if cached is None or cached[0] != (seed, epoch):
             generator = np.random.default_rng([seed, number, epoch])
@@ -145,11 +145,11 @@ class MultiDomainDataset(Dataset):
 
 @DATA_SAMPLERS.register_module()
 class StreamSampler(Sampler):
-    """The positions of the stream that this process takes: every ``world_size``-th.
+    """The positions of the stream that this process reads: every ``world_size``-th position.
 
     Args:
         dataset (MultiDomainDataset): The data set (MMEngine passes it to every sampler).
-        seed (int): The run's seed.
+        seed (int): The seed of the run.
     """
 
     def __init__(self, dataset: MultiDomainDataset, seed: int) -> None:
@@ -159,28 +159,28 @@ class StreamSampler(Sampler):
         self.start = 0
 
     def skip(self, num_samples: int) -> None:
-        """Let the next iterator start after this process's first ``num_samples`` positions."""
+        """Let the next iterator skip the first ``num_samples`` positions of this process."""
         self.start = num_samples
 
     def __iter__(self) -> Iterator[StreamPosition]:
-        """Positions without end."""
+        """Yield positions without end."""
         index = self.rank + self.start * self.world_size
         while True:
             yield StreamPosition(self.seed, index)
             index += self.world_size
 
     def __len__(self) -> int:
-        """Length of the longest domain."""
+        """Return the length of the longest domain."""
         return self.length
 
 
 @DATASETS.register_module()
 class MultiDomainValidation(ConcatDataset):
-    """The validation sets of several domains, one after the other; each sample tells its domain.
+    """The concatenated validation sets of several domains. Each sample names its domain.
 
     Args:
         domains (list[dict]): Configs of the domains.
-        pipeline (Sequence[dict]): The transforms, the same for all.
+        pipeline (Sequence[dict]): The transforms, the same for all domains.
     """
 
     def __init__(self, domains: Sequence[dict], pipeline: Sequence[dict]) -> None:
@@ -190,5 +190,5 @@ class MultiDomainValidation(ConcatDataset):
                 for domain in domains
             ]
         )
-        # each process of an evaluation knows all of them, in one order
+        # every process of an evaluation then knows all domains in the same order
         self._metainfo['domains'] = [dataset.domain for dataset in self.datasets]

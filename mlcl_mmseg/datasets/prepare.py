@@ -32,7 +32,7 @@ from .prepared_copy import (
     loading_of,
 )
 
-# between two manifests: what a run that is killed loses
+# interval at which manifests are written: a killed run loses at most this much work
 SECONDS = 10
 REMEDY = 'start again to continue'
 
@@ -41,10 +41,10 @@ class Task(NamedTuple):
     """A data set in one role, to be copied.
 
     Attributes:
-        domain (DomainDataset): With an empty pipeline.
-        transforms (Compose): Those that load and resize.
-        copy (PreparedCopy): Where it goes.
-        labelled (bool): Whether labels are copied, too.
+        domain (DomainDataset): The data set, with an empty pipeline.
+        transforms (Compose): The transforms that load and resize.
+        copy (PreparedCopy): The copy to write.
+        labelled (bool): Whether labels are copied as well.
     """
 
     domain: DomainDataset
@@ -53,20 +53,20 @@ class Task(NamedTuple):
     labelled: bool
 
     def names(self, index: int) -> tuple[str, ...]:
-        """The paths of an image and, if it is copied, its label below the data set's folder."""
+        """Return the paths of an image and, if copied, its label relative to the data set."""
         data_info = self.domain.get_data_info(index)
         keys = ('img_path', 'seg_map_path') if self.labelled else ('img_path',)
         return tuple(os.path.relpath(data_info[key], self.domain.data_root) for key in keys)
 
 
 class Job(NamedTuple):
-    """An image to copy, with its label if that is read.
+    """An image to copy, with its label if the label is read.
 
     Attributes:
-        task (int): Number of its task.
-        number (int): Of the image in its data set.
+        task (int): Index of its task.
+        number (int): Index of the image in its data set.
         names (tuple[str, ...]): See :meth:`Task.names`.
-        known (tuple[CopiedFile | None, ...]): What the manifest has of these.
+        known (tuple[CopiedFile | None, ...]): The records of these files in the manifest.
     """
 
     task: int
@@ -76,14 +76,14 @@ class Job(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What a data set's copy has.
+    """The contents of the copy of a data set.
 
     Attributes:
-        source (str): The data set's full path.
-        folder (str): The copy's.
-        images (int): How many the config reads.
-        made (int): How many of these were missing, damaged or out of date.
-        size (int): Of all files in bytes.
+        source (str): Absolute path of the data set.
+        folder (str): Path of the copy.
+        images (int): Number of images that the config reads.
+        made (int): Number of these images that were missing, damaged or out of date.
+        size (int): Size of all files in bytes.
     """
 
     source: str
@@ -93,30 +93,32 @@ class Summary(NamedTuple):
     size: int
 
 
-# what a process copies samples of
+# the tasks whose samples a worker process copies
 shared_tasks: Sequence[Task] = ()
 
 
 def prepare_config(
     config: Config, out: str | Path | None = None, num_workers: int | None = None
 ) -> tuple[Path, list[Summary]]:
-    """Copy all that a config reads at its working size; what is there and up to date stays.
+    """Copy all images and labels that a config reads at its working size.
 
-    A run that is interrupted continues when it is started again.
+    Copies that exist and are up to date are kept. An interrupted run continues when it is started
+    again.
 
     Args:
-        config (Config): Of any stage.
-        out (str | Path, optional): Folder of the copies. By default the folder of the data sets
-            with the working size behind its name, see :func:`default_folder`.
-        num_workers (int, optional): Processes; one a CPU core by default. 0: this one.
+        config (Config): The config of any stage.
+        out (str | Path, optional): Folder of the copies. Defaults to the folder of the data sets
+            followed by the working size, see :func:`default_folder`.
+        num_workers (int, optional): Number of processes. Defaults to one for each CPU core. If 0,
+            only the current process is used.
 
     Returns:
-        tuple[Path, list[Summary]]: The folder of the copies, and what each data set has there.
+        tuple[Path, list[Summary]]: The folder of the copies, and a summary of each copy.
 
     Raises:
-        InputError: If a file cannot be read, the disk has not enough room, a folder cannot be
-            written or holds something else, another process prepares the same, or no pipeline of
-            the config can read a copy.
+        InputError: If a file cannot be read, the disk has too little free space, a folder cannot
+            be written or contains other files, another process writes the same copy, or no
+            pipeline of the config can read a copy.
     """
     found = list(find_domains(config))
     loading = common_loading(config, [loading for _, loading, _ in found])
@@ -154,12 +156,12 @@ def prepare_config(
 
 
 def find_domains(config: Config) -> Iterator[tuple[DomainDataset, Loading, Compose]]:
-    """The data sets of a config that can be read from a copy, how, and by which transforms.
+    """Yield each data set that can be read from a copy, its loading and the transforms for it.
 
-    Whole splits, as the copy serves configs that read other images of these as well.
+    Whole splits are copied, so that the copy serves other configs that read more of their images.
 
     Raises:
-        InputError: If one is a copy itself.
+        InputError: If a data set is itself a prepared copy.
     """
     for role, domain_config, pipelines in config_domains(config):
         for pipeline in map(Compose, pipelines):
@@ -171,7 +173,7 @@ def find_domains(config: Config) -> Iterator[tuple[DomainDataset, Loading, Compo
             )
             if domain.prepared_copy is not None:
                 raise InputError(
-                    f'{domain.data_root} is a prepared copy: let data_root or MLCL_DATA_ROOT name '
+                    f'{domain.data_root} is a prepared copy: set data_root or MLCL_DATA_ROOT to '
                     f'the original data, such as {domain.prepared_copy.source}.'
                 )
             loading = loading._replace(labelled=loading.labelled and domain.labelled)
@@ -179,10 +181,10 @@ def find_domains(config: Config) -> Iterator[tuple[DomainDataset, Loading, Compo
 
 
 def common_loading(config: Config, loadings: Sequence[Loading]) -> Loading:
-    """How all pipelines of a config load and resize.
+    """Return how all pipelines of a config load and resize.
 
     Raises:
-        InputError: If no pipeline can read a copy, or they need different ones.
+        InputError: If no pipeline can read a copy, or the pipelines need different copies.
     """
     if not loadings:
         raise InputError(
@@ -193,21 +195,21 @@ def common_loading(config: Config, loadings: Sequence[Loading]) -> Loading:
     if len(ways) > 1:
         raise InputError(
             f'The pipelines of {config.filename} load and resize in different ways ({ways[0]} and '
-            f'{ways[1]}), but a copy is made in one: make them equal.'
+            f'{ways[1]}), but a copy supports only one way: make them equal.'
         )
     return loadings[0]
 
 
 def default_folder(config: Config, size: tuple[int, int]) -> Path:
-    """Such as ``data_640x320`` beside ``data``.
+    """Return the folder of the data sets followed by the size, such as ``data_640x320``.
 
     Raises:
-        InputError: If the config does not tell where the data sets lie.
+        InputError: If the config has no ``data_root``.
     """
     if not config.get('data_root'):
         raise InputError(
-            f'{config.filename} has no data_root, the folder of all data sets, beside which copies '
-            'lie: choose a folder by --out.'
+            f'{config.filename} has no data_root, from which the folder of the copies is derived: '
+            'choose a folder with --out.'
         )
     return Path('{}_{}x{}'.format(os.path.abspath(config.data_root), *size))
 
@@ -215,10 +217,10 @@ def default_folder(config: Config, size: tuple[int, int]) -> Path:
 def open_copies(
     config: Config, domains: Sequence[DomainDataset], loading: Loading, out: Path
 ) -> dict[str, PreparedCopy]:
-    """The copies of data sets, by the full path of the data set.
+    """Return the copies of data sets, by the absolute path of the data set.
 
     Raises:
-        InputError: If a place is taken by something else.
+        InputError: If a folder contains something else.
     """
     copies: dict[str, PreparedCopy] = {}
     for source in dict.fromkeys(os.path.abspath(domain.data_root) for domain in domains):
@@ -236,21 +238,21 @@ def open_copies(
 
 
 def folder_name(config: Config, source: str) -> str:
-    """A data set's folder below the config's ``data_root``; its name if it lies elsewhere."""
+    """Return the path of a data set relative to ``data_root``; outside of it, only its name."""
     root = os.path.abspath(config.get('data_root') or os.path.dirname(source))
     inside = os.path.commonpath([root, source]) == root
     return os.path.relpath(source, root) if inside else os.path.basename(source)
 
 
 def check_same(found: PreparedCopy, new: PreparedCopy) -> None:
-    """Check that a folder is free, or holds a copy of the same data set at the same size.
+    """Check that a folder is empty or contains a copy of the same data set at the same size.
 
     Raises:
-        InputError: If it holds something else.
+        InputError: If it contains something else.
     """
     root = new.root
     if found is new and root.is_dir() and any(each.name[0] != '.' for each in root.iterdir()):
-        raise InputError(f'{root} holds files that are no prepared copy: choose another --out.')
+        raise InputError(f'{root} contains files but no prepared copy: choose another --out.')
     if found.source != new.source:
         raise InputError(
             f'{root} is a copy of {found.source}, not of {new.source}: choose another --out, or '
@@ -258,13 +260,13 @@ def check_same(found: PreparedCopy, new: PreparedCopy) -> None:
         )
     if found.transforms != new.transforms:
         raise InputError(
-            f'{root} was made by {found.transforms}, but {new.transforms} is wanted: choose '
+            f'{root} was made by {found.transforms}, but the config has {new.transforms}: choose '
             'another --out, or remove it.'
         )
 
 
 def clean(copy: PreparedCopy) -> None:
-    """Remove what a killed run was writing, and copies whose original is no longer there."""
+    """Remove partial files of a killed run, and copies whose original no longer exists."""
     for partial in copy.root.rglob(f'.*{PARTIAL}'):
         partial.unlink()
     for name in [name for name in copy.files if not Path(copy.source, name).is_file()]:
@@ -274,10 +276,10 @@ def clean(copy: PreparedCopy) -> None:
 
 
 def find_jobs(tasks: Sequence[Task]) -> Iterator[Job]:
-    """Every image once, with its label if any role reads that.
+    """Yield every image once, with its label if any role reads the label.
 
     Raises:
-        InputError: If a file lies outside its data set's folder.
+        InputError: If a file is outside the folder of its data set.
     """
     seen = set()
     for number in sorted(range(len(tasks)), key=lambda number: not tasks[number].labelled):
@@ -290,42 +292,42 @@ def find_jobs(tasks: Sequence[Task]) -> Iterator[Job]:
             outside = [name for name in names if name.startswith('..')]
             if outside:
                 raise InputError(
-                    f'{outside[0]} lies outside {task.copy.source}: set data_root of '
-                    f'{task.domain.domain!r} to a folder that holds images and labels.'
+                    f'{outside[0]} is outside {task.copy.source}: set data_root of '
+                    f'{task.domain.domain!r} to a folder that contains both images and labels.'
                 )
             yield Job(number, index, names, tuple(map(task.copy.files.get, names)))
 
 
 def check_room(tasks: Sequence[Task], jobs: Sequence[Job], out: Path) -> None:
-    """Check that the disk can hold what is missing.
+    """Check that the disk has enough free space for the missing copies.
 
     Raises:
-        InputError: If it cannot.
+        InputError: If it has not.
     """
     needed = 0
     for job in jobs:
         width, height = tasks[job.task].copy.size
-        # an image has three bytes a pixel, a label one
+        # an image takes three bytes a pixel and a label takes one
         for channels, known in zip((3, 1), job.known):
             needed += width * height * channels if known is None else 0
     free = shutil.disk_usage(out).free
     if needed > free:
         raise InputError(
-            f'{out} needs {needed / 1e9:.1f} GB more and has {free / 1e9:.1f} GB: make room, or '
-            'choose another --out.'
+            f'{out} needs {needed / 1e9:.1f} GB more, but only {free / 1e9:.1f} GB are free: free '
+            'some space, or choose another --out.'
         )
 
 
 def run_jobs(
     tasks: Sequence[Task], jobs: Sequence[Job], num_workers: int | None
 ) -> list[PreparedCopy]:
-    """Do all jobs, with a progress bar, and write the manifests from time to time.
+    """Run all jobs with a progress bar, and write the manifests from time to time.
 
     Returns:
-        list[PreparedCopy]: For each image that had to be made, where it is.
+        list[PreparedCopy]: For each image that was written, the copy that it belongs to.
 
     Raises:
-        InputError: If a file cannot be read, or a process is ended from outside.
+        InputError: If a file cannot be read, or a process is killed from outside.
     """
     made: list[PreparedCopy] = []
     copies = {task.copy.source: task.copy for task in tasks}.values()
@@ -336,7 +338,7 @@ def run_jobs(
                 copy.complete = complete
                 write_durably(copy.root / MANIFEST, copy.content(), REMEDY)
 
-    # marks new folders as copies before anything is in them
+    # mark new folders as copies before any file is written to them
     finish()
 
     with ExitStack() as stack:
@@ -358,28 +360,28 @@ def run_jobs(
                     finished = time.monotonic()
         except BrokenProcessPool as error:
             raise InputError(
-                'A process that prepares images was ended, most likely as memory was short: use '
+                'A process that prepares images was killed, most likely for lack of memory: use '
                 'fewer --workers.'
             ) from error
         finally:
-            # what was made stays, also when a file cannot be read
+            # keep the finished copies, also when a file cannot be read
             finish()
         finish(complete=True)
     return made
 
 
 def share(tasks: Sequence[Task]) -> None:
-    """Give a process its tasks once, not with every job."""
+    """Send the tasks to a process once instead of with every job."""
     global shared_tasks
     shared_tasks = tasks
 
 
 def prepare(job: Job) -> tuple[CopiedFile, ...] | None:
-    """Do one job.
+    """Run one job.
 
     Returns:
-        tuple[CopiedFile, ...]: The new records of the image and, if it is copied, the label; None
-        if the known ones hold.
+        tuple[CopiedFile, ...]: The new records of the image and, if copied, of the label. None if
+        the known records are still valid.
 
     Raises:
         InputError: If a file cannot be read or the disk is full.
@@ -391,15 +393,15 @@ def prepare(job: Job) -> tuple[CopiedFile, ...] | None:
     is_there = len(known) == len(copies) and all(map(is_whole, known, copies))
     if is_there and all(each.is_current(path) for each, path in zip(known, originals)):
         return None
-    # before they are read: if they change meanwhile, that is seen
+    # taken before the originals are read, so that a change in the meantime is noticed later
     states = [(path.stat(), file_digest(path)) for path in originals]
     if is_there and all(each.digest == digest for each, (_, digest) in zip(known, states)):
-        # only the time is another, as after the data set was moved
+        # only the time has changed, for example because the data set was moved
         return tuple(
             each._replace(time=state.st_mtime_ns) for each, (state, _) in zip(known, states)
         )
     results = task.domain.run_pipeline(task.transforms, task.domain.get_data_info(job.number))
-    # the pipeline has BGR
+    # the pipeline returns BGR
     pixels = [results['img'][..., ::-1], results.get('gt_seg_map')]
     return tuple(
         CopiedFile(state.st_size, state.st_mtime_ns, digest, write_image(path, each))
@@ -408,7 +410,7 @@ def prepare(job: Job) -> tuple[CopiedFile, ...] | None:
 
 
 def write_image(path: Path, pixels: np.ndarray) -> int:
-    """Write an image as BMP, whole or not at all.
+    """Write an image as BMP, either completely or not at all.
 
     Returns:
         int: CRC-32 of the file.
@@ -420,12 +422,12 @@ def write_image(path: Path, pixels: np.ndarray) -> int:
 
 
 def is_whole(known: CopiedFile, copy: Path) -> bool:
-    """Whether a copy is there as it was written."""
+    """Return whether a copy exists and is undamaged."""
     return copy.is_file() and file_digest(copy) == known.copy_digest
 
 
 def copy_other_files(task: Task) -> None:
-    """Copy what a data set needs beside images and labels, such as a list of its splits."""
+    """Copy other files that a data set needs, such as a list of its splits."""
     for name in task.domain.other_files:
         original = Path(task.copy.source, name)
         if original.is_file():

@@ -1,8 +1,8 @@
-"""A data set's copy at the working size, as ``tools/dataset_converters/prepare.py`` writes it.
+"""A copy of a data set at the working size, written by ``tools/dataset_converters/prepare.py``.
 
-It has the data set's own folders. Each file is an uncompressed BMP of the image or of the raw ids
-of the label, as the pipeline's ``Resize`` leaves them, under its own name with ``.bmp`` behind it.
-``prepared.json`` says what the copy was made of.
+It has the same folders as the data set. Each file is an uncompressed BMP of the image or of the
+raw ids of the label, as ``Resize`` of the pipeline returns them. Its name is the original name
+followed by ``.bmp``. ``prepared.json`` is the manifest of the copy and describes the originals.
 """
 
 import json
@@ -19,19 +19,19 @@ from .transforms.labels import LoadRawLabel
 
 MANIFEST = 'prepared.json'
 SUFFIX = '.bmp'
-# of the manifest
+# version of the format of the manifest
 FORMAT = 1
 PREPARE = 'python tools/dataset_converters/prepare.py CONFIG --out DIR'
 
 
 class Loading(NamedTuple):
-    """The first transforms of a pipeline, which decide what a copy holds.
+    """The first transforms of a pipeline, which determine the contents of a copy.
 
     Attributes:
         size (tuple[int, int]): (width, height) to which they resize.
-        transforms (str): How they load and resize images.
-        steps (int): How many transforms they are.
-        labelled (bool): Whether they load labels, where there are some.
+        transforms (str): A description of how they load and resize images.
+        steps (int): Number of these transforms.
+        labelled (bool): Whether they load labels.
     """
 
     size: tuple[int, int]
@@ -41,14 +41,15 @@ class Loading(NamedTuple):
 
 
 def loading_of(pipeline: Callable) -> Loading | None:
-    """How a pipeline begins.
+    """Return how a pipeline loads and resizes.
 
     Args:
         pipeline (Callable): The transforms, composed.
 
     Returns:
-        Loading: Of ``LoadImageFromFile``, perhaps ``LoadRawLabel``, and ``Resize`` to one size for
-        all images. None if the pipeline begins otherwise or loads labels behind ``Resize``.
+        Loading: The first transforms: ``LoadImageFromFile``, optionally ``LoadRawLabel``, and
+        ``Resize`` to one size for all images. None if the pipeline begins with other transforms
+        or loads labels after ``Resize``.
     """
     transforms = [*getattr(pipeline, 'transforms', ())]
     types = [type(each) for each in transforms]
@@ -57,18 +58,18 @@ def loading_of(pipeline: Callable) -> Loading | None:
     if types[: steps - 1] != [LoadImageFromFile, LoadRawLabel][: steps - 1] or len(types) < steps:
         return None
     load, resize = transforms[0], transforms[steps - 1]
-    # MMSegmentation's Resize is MMCV's for more kinds of labels
+    # MMSegmentation's Resize is a subclass of MMCV's
     if not isinstance(resize, Resize) or resize.keep_ratio or not resize.scale:
         return None
     return Loading(tuple(resize.scale), f'{load} {resize}', steps, labelled)
 
 
 class CopiedFile(NamedTuple):
-    """What a file of a copy was made of.
+    """The record of a copied file in the manifest.
 
     Attributes:
-        size (int): Of the original file, in bytes.
-        time (int): When the original was last changed, in nanoseconds.
+        size (int): Size of the original file in bytes.
+        time (int): Time of the last modification of the original, in nanoseconds.
         digest (int): CRC-32 of the original file.
         copy_digest (int): CRC-32 of the copy.
     """
@@ -79,7 +80,7 @@ class CopiedFile(NamedTuple):
     copy_digest: int
 
     def is_current(self, path: str | Path) -> bool:
-        """Whether the original has its size and time still, so that it need not be read."""
+        """Return whether the original still has the same size and time. It is not read."""
         try:
             state = os.stat(path)
         except OSError:
@@ -88,25 +89,26 @@ class CopiedFile(NamedTuple):
 
 
 def file_digest(path: str | Path) -> int:
-    """CRC-32 of a file."""
+    """Return the CRC-32 of a file."""
     return zlib.crc32(Path(path).read_bytes())
 
 
 def copy_path(path: str | Path) -> Path:
-    """Where the copy of a file lies, given the place of the original's name in the copy."""
+    """Return the path of a copied file, given its path without the suffix of copies."""
     return Path(f'{path}{SUFFIX}')
 
 
 class PreparedCopy:
-    """The manifest of a copy.
+    """The manifest of a prepared copy.
 
     Args:
-        root (str | Path): The copy's folder.
-        source (str): The full path of the data set's folder.
-        size (tuple[int, int]): (width, height) of every file.
+        root (str | Path): The folder of the copy.
+        source (str): The absolute path of the data set.
+        size (tuple[int, int]): (width, height) of every image and label.
         transforms (str): See :class:`Loading`.
-        files (dict[str, CopiedFile]): By the original's path below the data set's folder.
-        complete (bool): Whether all files of the configs for which it was made are there.
+        files (dict[str, CopiedFile]): The copied files, by the path of the original relative to
+            the data set.
+        complete (bool): Whether the copy has all files of the configs for which it was made.
     """
 
     def __init__(
@@ -130,10 +132,10 @@ class PreparedCopy:
         """Read the manifest of a folder.
 
         Returns:
-            PreparedCopy: None if the folder is no copy.
+            PreparedCopy: The manifest, or None if the folder is not a prepared copy.
 
         Raises:
-            InputError: If the manifest cannot be understood.
+            InputError: If the manifest is invalid.
         """
         path = Path(root, MANIFEST)
         try:
@@ -154,11 +156,11 @@ class PreparedCopy:
             return None
         except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise InputError(
-                f'{path} cannot be understood ({error}): remove {root} and run {PREPARE} again.'
+                f'{path} is invalid ({error}): remove {root} and run {PREPARE} again.'
             ) from error
 
     def content(self) -> bytes:
-        """The manifest, as it is written."""
+        """Return the manifest as JSON."""
         return json.dumps(
             dict(
                 format=FORMAT,
@@ -172,27 +174,27 @@ class PreparedCopy:
 
     @property
     def has_source(self) -> bool:
-        """Whether the data set is there, so that the copy can be compared with it."""
+        """Whether the original data set exists, so that the copy can be compared with it."""
         # a mount point without its disk is an empty folder
         return Path(self.source).is_dir() and any(Path(self.source).iterdir())
 
     def name(self, path: str | Path) -> str:
-        """The path below the copy's folder."""
+        """Return a path relative to the folder of the copy."""
         return Path(path).relative_to(self.root).as_posix()
 
     def names_in(self, folder: Path) -> list[Path]:
-        """The originals that have a copy somewhere in a folder, relative to it."""
+        """Return the originals that have a copy under a folder, relative to that folder."""
         below = '' if folder == self.root else f'{self.name(folder)}/'
         return [Path(name[len(below) :]) for name in self.files if name.startswith(below)]
 
     def require_files(self, labels: Sequence[Path]) -> None:
-        """Check that the copy has labels.
+        """Check that the copy has all of these labels.
 
         Args:
-            labels (Sequence[Path]): Where they would lie if the copy had the originals' names.
+            labels (Sequence[Path]): Paths of the labels in the copy, without the suffix of copies.
 
         Raises:
-            MissingFileError: If it has not.
+            MissingFileError: If a label is missing.
         """
         missing = [label for label in labels if self.name(label) not in self.files]
         if missing:
@@ -202,14 +204,15 @@ class PreparedCopy:
             )
 
     def replace_files(self, data_list: Sequence[dict]) -> None:
-        """Let records of a data set name the copies instead of the originals.
+        """Replace the paths of originals by the paths of copies in the records of a data set.
 
         Args:
-            data_list (Sequence[dict]): The records; each gets ``original_sizes``, the sizes in
-                bytes of the original image and, if there is one, label.
+            data_list (Sequence[dict]): The records, which are changed in place. Each gets
+                ``original_sizes``, the sizes in bytes of the original image and, if there is one,
+                of the original label.
 
         Raises:
-            InputError: If an original is there and has changed.
+            InputError: If an original exists and has changed.
         """
         compare = self.has_source
         for data_info in data_list:
@@ -227,7 +230,7 @@ class PreparedCopy:
         """Check that the copy is complete.
 
         Raises:
-            InputError: If it is not.
+            InputError: If it is incomplete.
         """
         if not self.complete:
             raise InputError(
@@ -236,14 +239,18 @@ class PreparedCopy:
             )
 
     def stale(self, reason: str) -> str:
-        """The sentence about a copy that is older than its data set."""
+        """Return the error message for a copy that is out of date.
+
+        Args:
+            reason (str): What has changed in the data set.
+        """
         return (
-            f'{reason} since {self.root} was prepared: run {PREPARE} again with MLCL_DATA_ROOT of '
-            'the originals.'
+            f'{reason} since {self.root} was prepared: set MLCL_DATA_ROOT to the originals and run '
+            f'{PREPARE} again.'
         )
 
     def check_content(self, path: str | Path) -> None:
-        """Check that a copied file is what was written.
+        """Check that a copied file is undamaged.
 
         Raises:
             InputError: If it is damaged.
@@ -257,11 +264,11 @@ class PreparedCopy:
             raise InputError(f'{path} is damaged: run {PREPARE} again.')
 
     def check_pipeline(self, pipeline: Callable) -> None:
-        """Check that a pipeline gives the same samples as from the original files.
+        """Check that a pipeline returns the same samples for the copy as for the originals.
 
         Raises:
-            InputError: If it loads or resizes otherwise than the copy was made, or needs labels at
-                their full resolution.
+            InputError: If the pipeline loads or resizes differently than the transforms by which
+                the copy was made, or needs labels at full resolution.
         """
         transforms = getattr(pipeline, 'transforms', ())
         if not transforms:
@@ -269,13 +276,13 @@ class PreparedCopy:
         loading, size = loading_of(pipeline), '{}x{}'.format(*self.size)
         if loading is None:
             raise InputError(
-                f'{self.root} is a copy whose images and labels are {size}, but the pipeline '
-                f'{[type(each).__name__ for each in transforms]} does not resize both before '
-                f'anything else: read the original data by MLCL_DATA_ROOT, such as {self.source}.'
+                f'{self.root} is a copy with images and labels of {size}, but the pipeline '
+                f'{[type(each).__name__ for each in transforms]} does not resize both first: set '
+                f'MLCL_DATA_ROOT to the original data, such as {self.source}.'
             )
         if loading.transforms != self.transforms:
             raise InputError(
-                f'{self.root} is a copy at {size} that was made by {self.transforms}, but the '
-                f'pipeline has {loading.transforms}: run {PREPARE} for another folder, or read '
-                f'the original data by MLCL_DATA_ROOT, such as {self.source}.'
+                f'{self.root} is a copy of size {size} that was made by {self.transforms}, but the '
+                f'pipeline has {loading.transforms}: run {PREPARE} with another folder, or set '
+                f'MLCL_DATA_ROOT to the original data, such as {self.source}.'
             )

@@ -48,7 +48,7 @@ def test_images_of_more_than_8_bits(data, validation):
     """Read as RGB, they would be white."""
     path = file(data, 'idd', 1, validation=validation)
     Image.new('I;16', (WIDTH, HEIGHT), 1000).save(path)
-    with refused(str(path), 'has mode I;16, but images are read with 8 bits', 'convert it'):
+    with refused(str(path), 'has mode I;16, but images must have 8 bits', 'convert it'):
         check_data(training_set(data), validation_set(data).datasets)
 
 
@@ -57,7 +57,7 @@ def test_labels_of_targets_are_not_opened(data):
     check_data(training_set(data), validation_set(data).datasets)
     path = file(data, 'idd', 0, 'label', validation=True)
     empty(path)
-    with refused(str(path), 'no image in a known format', 'replace the file'):
+    with refused(str(path), 'not an image in a known format', 'replace the file'):
         check_data(training_set(data), validation_set(data).datasets)
 
 
@@ -66,7 +66,7 @@ def test_the_first_of_several_is_named(data):
     Image.new('RGB', (WIDTH, HEIGHT)).save(first)
     empty(file(data, 'mapillary', 0))
     empty(file(data, 'idd', 2, validation=True))
-    with refused('3 images or their labels are wrong, the first: ', str(first), 'mode RGB'):
+    with refused('3 images or their labels are wrong. The first error: ', str(first), 'mode RGB'):
         check_data(training_set(data), validation_set(data).datasets)
 
 
@@ -93,7 +93,7 @@ def test_source_under_another_name_is_a_target(data, linked):
 
 def test_target_under_two_names(data):
     targets = [config(data, 'idd'), config(data, 'idd', domain='rain')]
-    with refused("target 'idd'", "target 'rain'", 'give each domain images of its own'):
+    with refused("target 'idd'", "target 'rain'", 'so that they share no image'):
         check_data(training_set(data, targets=targets))
     targets[1]['split'] = 'val'
     check_data(training_set(data, targets=targets))

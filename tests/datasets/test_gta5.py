@@ -27,14 +27,16 @@ def test_gta5_split_file(make_tree, split, frames):
 def test_gta5_without_split_file(make_tree):
     root = make_tree('gta5')
     assert len(build_domain('gta5', root, 'source')) == 3
-    with pytest.raises(FileNotFoundError, match=r"split\.mat is missing: split='val' .*'all'"):
+    with pytest.raises(FileNotFoundError, match=r"split\.mat is missing, but split='val' .*'all'"):
         build_domain('gta5', root, split='val')
 
 
 def test_gta5_split_without_images(make_tree):
     root = make_tree('gta5')
     save_split(root)
-    with pytest.raises(FileNotFoundError, match=r"images holds no frame of .*split\.mat's 'test'"):
+    with pytest.raises(
+        FileNotFoundError, match=r"images contains no frame of .*'test' of .*split\.mat"
+    ):
         build_domain('gta5', root, split='test')
 
 

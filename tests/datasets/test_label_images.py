@@ -52,9 +52,7 @@ def test_mode(make_tree, name, mode):
     Image.new(mode, (WIDTH, HEIGHT)).save(path)
     with Image.open(path) as image:
         assert image.mode == mode
-    assert_refused(
-        root, path, f'has mode {mode}, but', 'mode L or P: point', 'id images', name=name
-    )
+    assert_refused(root, path, f'has mode {mode}, but', 'mode L or P: use', 'id images', name=name)
 
 
 @pytest.mark.parametrize('size', [(WIDTH // 2, HEIGHT // 2), (WIDTH, HEIGHT - 1)])
@@ -110,7 +108,7 @@ def test_colours_through_mmsegmentations_transform(data):
     write_image(path, random_pixels(0))
     pipeline = [LOAD, dict(type='LoadAnnotations'), dict(type='MapLabels')]
     domain = DATASETS.build(config(data, 'idd', role='validation', pipeline=pipeline))
-    with refused(str(path), 'is no single-channel image', 'point IDDDomain at the id images'):
+    with refused(str(path), 'is not a single-channel image', 'use the label id images'):
         domain[0]
 
 

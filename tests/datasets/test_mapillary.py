@@ -35,12 +35,12 @@ def test_mapillary_refuses_ids_of_v2(make_tree):
     write_label(path, ids, palette=True)
     domain = build_domain('mapillary', root)
     assert domain[0]['gt_seg_map'].shape == (16, 32)
-    with pytest.raises(ValueError, match=r'_0aQ\.png holds label id 66, but .* v1\.2 ends at 65'):
+    with pytest.raises(ValueError, match=r'_0aQ\.png has the label id 66, but .* v1\.2 is 65'):
         domain[1]
 
 
 def test_mapillary_with_v2_only(make_tree):
     root = make_tree('mapillary', label='{split}/v2.0/labels/{frame}.png')
-    with pytest.raises(FileNotFoundError, match=r'neither v1\.2/labels nor labels.*v2\.0 numbers'):
+    with pytest.raises(FileNotFoundError, match=r'neither v1\.2/labels nor labels.*of v2\.0 have'):
         build_domain('mapillary', root)
     assert len(build_domain('mapillary', root, 'target')) == 3

@@ -205,10 +205,10 @@ def test_target_without_pseudo_labels_says_so(configs):
 
 def test_a_domain_given_twice_is_refused(configs):
     twice = [configs['idd'], configs['idd']]
-    with pytest.raises(ValueError, match="domain 'idd' is given twice, among the targets: .*once"):
+    with pytest.raises(ValueError, match="domain 'idd' is listed twice, among the targets: .*once"):
         build(configs, targets=twice)
     with pytest.raises(
-        ValueError, match="domain 'gta5' is given twice, as source and as target: .*once"
+        ValueError, match="domain 'gta5' is listed twice, as source and as target: .*once"
     ):
         build(configs, targets=[configs['gta5']])
     assert len(build(configs, targets=[twice[0], dict(twice[1], domain='rain')]).targets) == 2

@@ -135,7 +135,9 @@ def test_pipelines_of_others(config, tmp_path, load, resize):
     expected = images_of(tmp_path, pipeline=pipeline)
     for found, original in zip(images_of(tmp_path / 'copies', pipeline=pipeline), expected):
         np.testing.assert_array_equal(found['img'], original['img'])
-    with pytest.raises(InputError, match='is a copy at 32x16 that was made by .* but the pipeline'):
+    with pytest.raises(
+        InputError, match='is a copy of size 32x16 that was made by .* but the pipeline'
+    ):
         images_of(tmp_path / 'copies')
 
 
@@ -169,7 +171,7 @@ def test_a_stage_is_the_same_from_originals_and_copy(config, tmp_path, out):
 
 def test_full_resolution_is_refused(config, out):
     """A copy has no labels of full size: building the data set says so."""
-    with pytest.raises(InputError, match='labels are 32x16, but .* read the original data by MLCL'):
+    with pytest.raises(InputError, match='labels of 32x16, but .* to the original data'):
         DATASETS.build(moved(config, out).test_dataloader.dataset)
 
 
@@ -185,10 +187,10 @@ def test_full_resolution_is_refused(config, out):
 )
 def test_other_pipelines_are_refused(out, pipeline):
     """As the data set's own, and when they are run on a data set with another."""
-    with pytest.raises(InputError, match='cityscapes is a copy .* read the original data'):
+    with pytest.raises(InputError, match='cityscapes is a copy .* to the original data'):
         images_of(out, pipeline=pipeline)
     domain = images_of(out)
-    with pytest.raises(InputError, match='cityscapes is a copy .* read the original data'):
+    with pytest.raises(InputError, match='cityscapes is a copy .* to the original data'):
         TargetImages(domain, Compose(pipeline))[0]
 
 
@@ -212,7 +214,7 @@ def change(path):
 def test_a_stale_copy_is_refused(tmp_path, out, alter, message):
     assert len(images_of(out)) == 3
     alter(tmp_path / IMAGE)
-    with pytest.raises(InputError, match=f'{message} .*cityscapes was prepared: run python'):
+    with pytest.raises(InputError, match=f'{message} .*cityscapes was prepared: set'):
         images_of(out)
 
 
@@ -262,7 +264,7 @@ def test_the_full_check_reads_digests(config, out, damage):
 ).map(lambda each: json.dumps(each).encode()))  # fmt: skip
 def test_a_manifest_of_any_content(tmp_path, content):
     (tmp_path / 'prepared.json').write_bytes(content)
-    with pytest.raises(InputError, match=r'prepared.json cannot be understood .*: remove'):
+    with pytest.raises(InputError, match=r'prepared.json is invalid .*: remove'):
         PreparedCopy.read(tmp_path)
 
 

@@ -211,8 +211,8 @@ def test_names(images, sources, names):
     [
         ({}, 'is not an image, not a folder with images and not a pattern'),
         ({'a.png': b'', 'a.jpg': b''}, r'a\.jpg and .*a\.png would get the same name: rename'),
-        ({'a.png': b'no image'}, r'a\.png cannot be read \(no image in a known format\)'),
-        ({'a.png': 'I;16'}, r'a\.png has mode I;16, but images are read with 8 bits'),
+        ({'a.png': b'no image'}, r'a\.png cannot be read \(not an image in a known format\)'),
+        ({'a.png': 'I;16'}, r'a\.png has mode I;16, but images must have 8 bits'),
     ],
 )
 def test_folders_that_do_not_do(tmp_path, content, message):
@@ -244,7 +244,7 @@ def test_devices():
     [
         (['x.pth', '{}', '--out', '{}/out'], '--out .*/out lies in the input folder'),
         (['x.pth', '{}', '--out', '{}2', '--frames'], '--frames works only with a video: omit it'),
-        (['x.pth', '{}/no*', '--out', '{}2'], r'notes\.txt cannot be read \(no image in a known'),
+        (['x.pth', '{}/no*', '--out', '{}2'], r'notes\.txt cannot be read \(not an image in a'),
         (['x.pth', '{}', '{}3.avi', '--out', '{}2'], r'3\.avi is a video: predict each video with'),
         (
             ['x.pth', '{}3.avi', '--out', '{}2'],

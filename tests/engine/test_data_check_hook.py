@@ -71,14 +71,14 @@ def test_image_that_cannot_be_read(toy_config, image, stage):
 
 
 def test_label_that_cannot_be_used(toy_config, label):
-    refuses(toy_config('warmup', 1, 1), f'{label} has mode I;16', 'mode L or P: point')
+    refuses(toy_config('warmup', 1, 1), f'{label} has mode I;16', 'mode L or P: use')
 
 
 def test_targets_of_one_folder(toy_config):
     config = toy_config('warmup', 1, 1)
     targets = config.train_dataloader.dataset.targets
     targets[1].data_root = targets[0].data_root
-    refuses(config, "target 'other_day'", "target 'dusk'", 'give each domain images of its own')
+    refuses(config, "target 'other_day'", "target 'dusk'", 'so that they share no image')
 
 
 def test_order_of_the_targets(toy_config):

@@ -51,7 +51,7 @@ def check(world, run_tool, monkeypatch, capsys):
 def test_a_whole_world(world, check):
     output, report = check(False)
     assert report['problems'] == report['notes'] == []
-    assert '0 things are wrong.' in output
+    assert '0 problems found.' in output
     names = [domain['name'] for domain in report['domains']]
     targets = ('cityscapes', 'mapillary', 'idd')
     assert names == [
@@ -99,16 +99,16 @@ def test_everything_that_is_wrong_is_told_at_once(world, check):
     for part in (
         f'{image} cannot be read',
         'labels/00001.png has mode RGB',
-        f'{label} has the ids 99, which CityscapesDomain does not know',
+        f'{label} has the ids 99, which CityscapesDomain does not define',
         f'{idd[0]} is 48x32, but its image is 96x64',
         '1 of 2 label images of MapillaryDomain as validation are missing',
         f'{deep} has mode I;16, but',
-        f'{validated} validates what {trained} trains, the same image',
+        f'{validated}, used for validation, is the same image as {trained}, used for training',
     ):
         assert part in sentences
         assert part in output
     assert len(report['problems']) == 7
-    assert '7 things are wrong.' in output
+    assert '7 problems found.' in output
 
 
 def test_all_missing_pairs_are_named(world, check):
@@ -144,7 +144,7 @@ def test_labels_that_are_still_to_be_made(world, check):
         label.unlink()
     _, report = check(True)
     (problem,) = report['problems']
-    assert 'has no *_gtFine_labelids.png yet: make them with' in problem
+    assert 'has no *_gtFine_labelids.png yet: create them with' in problem
     idd = report['domains'][-1]
     assert (idd['name'], idd['num_images'], len(idd['missing_labels'])) == ('validation idd', 2, 2)
     assert (idd['class_pixels'], idd['ignored']) == ({}, None)
@@ -158,8 +158,10 @@ def test_what_is_odd_and_handled_is_a_note(world, check):
     grey = next((world / 'Cityscapes/leftImg8bit/train').rglob('*.png'))
     Image.open(grey).convert('L').save(grey)
     output, report = check(False)
-    assert f'Note: {labels[0]} is 192x128, its image 96x64: both are resized' in output
-    assert f'{labels[1]} has no pixel of a class: all are ignored.' in '\n'.join(report['notes'])
+    assert f'Note: {labels[0]} is 192x128 and its image is 96x64: both are resized' in output
+    assert f'{labels[1]} has no pixel of any class: all its pixels are ignored.' in '\n'.join(
+        report['notes']
+    )
     assert f'{grey} has mode L: it is read as RGB.' in '\n'.join(report['notes'])
 
 
@@ -179,7 +181,7 @@ def test_validation_on_a_single_domain(world, check):
 def test_no_number_of_processes(run_tool, capsys):
     with pytest.raises(SystemExit):
         run_tool('check_data.py', CONFIG, '--workers', 0)
-    assert "argument --workers: '0' is no number from 1" in capsys.readouterr().err
+    assert "argument --workers: '0' is not an integer of at least 1" in capsys.readouterr().err
 
 
 def test_a_missing_data_set(tmp_path):
@@ -187,6 +189,6 @@ def test_a_missing_data_set(tmp_path):
     report = tmp_path / 'report.json'
     command = [sys.executable, TOOL, CONFIG, '--json', report, '--chart', tmp_path / 'chart.png']
     output = call(command, MLCL_DATA_ROOT=str(tmp_path / 'nothing'), fails=True)
-    assert 'does not exist: put or link the data set gta5' in output
+    assert 'does not exist: copy or link the data set gta5' in output
     assert 'Traceback' not in output
     assert json.loads(report.read_text())['domains'] == []

@@ -83,7 +83,7 @@ def test_the_golden_predictions(converted, case, tmp_path):
             '{}/x.pkl is damaged or not a checkpoint of',
         ),
         (['{}/x.pkl', '{}/x.pkl/y', '--config', CONFIG], 'The folder {}/x.pkl cannot be written'),
-        (['{}/x.pkl', '{}/x.pth', '--config', 'no.py'], 'The config no.py does not exist: give'),
+        (['{}/x.pkl', '{}/x.pth', '--config', 'no.py'], 'The config no.py does not exist: pass'),
     ],
 )
 def test_mistakes_end_in_one_sentence(tmp_path, arguments, sentence):

@@ -110,5 +110,5 @@ def test_the_old_name(tmp_path):
         InputError, match=r"stage_before='b.py' and warmup='a.py', which is the old"
     ):
         read_config(str(path), {}, 'none')
-    with pytest.raises(InputError, match='warmup and stage_before are the same setting: give one'):
+    with pytest.raises(InputError, match='warmup and stage_before are the same setting: pass'):
         read_config('configs/demo/mlcl.py', {'stage_before': None, 'warmup': None}, 'none')

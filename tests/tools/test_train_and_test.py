@@ -205,16 +205,16 @@ def test_learning_rates_scale_with_the_batch(toy_data, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--cfg-options', 'lod_from=x.pth'], 'lod_from is no setting of .*, did you mean load_fr'),
+        (['--cfg-options', 'lod_from=x.pth'], 'lod_from is not a setting of .*, did you mean load'),
         (['--cfg-options', 'load_from=x.pth'], 'The checkpoint x.pth does not exist: give'),
-        (['--cfg-options', 'warmup.lod_from=x'], 'lod_from is no setting of .*small_warmup.py, di'),
-        (['--cfg-options', 'warmup=x.py'], 'The config x.py does not exist: give'),
+        (['--cfg-options', 'warmup.lod_from=x'], 'lod_from is not a setting of .*small_warmup.py,'),
+        (['--cfg-options', 'warmup=x.py'], 'The config x.py does not exist: pass'),
         (['--cfg-options', 'warmup=None', 'warmup.resume=True'], 'stage_before.resume is for a st'),
         (['--cfg-options', 'train_cfg.max_iters=many'], "train_cfg.max_iters is 'many', but Stre"),
         (['--cfg-options', 'warmup.model.gan=1'], 'model.gan is 1, but AdversarialWarmup takes'),
         (['--amp'], 'The precision fp16 needs a GPU: use fp32 or bf16'),
-        (['--launcher', 'pytorch'], 'pytorch needs the variable RANK: start with tools/dist_train'),
-        (['--launcher', 'slurm'], 'slurm needs the variable SLURM_PROCID: start with tools/slurm'),
+        (['--launcher', 'pytorch'], 'pytorch needs the environment variable RANK: start with'),
+        (['--launcher', 'slurm'], 'slurm needs the environment variable SLURM_PROCID: '),
     ],
 )
 def test_mistakes_on_the_command_line(

@@ -1,8 +1,8 @@
-"""Copy what a config reads at its working size, for faster trainings: mlcl prepare CONFIG.
+"""Copy the data that a config reads at its working size, for faster training: mlcl prepare CONFIG.
 
-Images, and labels where they are read, are copied as they are after the pipelines' Resize, in the
-folders of their data sets. MLCL_DATA_ROOT then names the copies. An interrupted run continues where
-it stopped; what is damaged or has changed is made again.
+The images, and the labels that the config reads, are stored as the Resize of the pipelines returns
+them, in the same folders as in their data sets. Set MLCL_DATA_ROOT to read the copies. An
+interrupted run continues where it stopped. Copies that are damaged or out of date are replaced.
 """
 
 import argparse
@@ -25,25 +25,27 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out',
         type=Path,
-        help='folder of the copies (default: that of the data sets and the working size, such as '
-        'data_640x320)',
+        help='folder of the copies (default: the folder of the data sets followed by the working '
+        'size, such as data_640x320)',
     )
     parser.add_argument(
-        '--workers', type=processes, help='processes (default: one a CPU core; 0: this one)'
+        '--workers',
+        type=processes,
+        help='number of processes (default: one for each CPU core; 0: only the main process)',
     )
     add_cfg_options(parser)
     return parser.parse_args()
 
 
 def processes(text: str) -> int:
-    """An argument that is a number from 0."""
+    """Parse an argument that is an integer of at least 0."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'{text} is no number of processes: give 0 or more')
+        raise argparse.ArgumentTypeError(f'{text} is not a number of processes: use 0 or more')
     return int(text)
 
 
 def main() -> None:
-    """Prepare what the command line names."""
+    """Copy the data of the config that the command line names."""
     args = parse_args()
     register_all_modules()
     config = load_config(args.config, args.cfg_options, None, 'none')
@@ -56,7 +58,7 @@ def main() -> None:
     for each in summaries:
         table.add_row([each.folder, each.images, each.made, f'{each.size / 1e6:.0f}'])
     print(table)
-    print(f'Trainings read it with: export MLCL_DATA_ROOT={out}')
+    print(f'To train on the copies: export MLCL_DATA_ROOT={out}')
 
 
 if __name__ == '__main__':

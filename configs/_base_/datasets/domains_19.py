@@ -1,4 +1,4 @@
-# All domains in 19 classes: those of domains_7.py with another label space and other sizes.
+# All domains with 19 classes: the domains of domains_7.py with another class set and other sizes.
 _base_ = './domains_7.py'
 num_classes = 19
 working_size = (1024, 512)

@@ -1,5 +1,6 @@
-# All domains in 7 classes; a setting picks its source and targets. Sizes are (width, height).
-# The four data sets lie in data/, or where the environment variable MLCL_DATA_ROOT says.
+# All domains with 7 classes; a setting selects its source and targets. Sizes are (width, height).
+# The four data sets are in data/ or in the folder that the environment variable MLCL_DATA_ROOT
+# names.
 data_root = '{{$MLCL_DATA_ROOT:data}}'
 num_classes = 7
 working_size = (640, 320)
@@ -30,7 +31,7 @@ idd = dict(
     num_classes=num_classes,
 )
 
-# Pillow reads and resizes: it antialiases, ignores EXIF rotation and keeps palette indices
+# Pillow reads and resizes, since it antialiases, ignores EXIF rotation and keeps palette indices
 load_image = dict(
     type='LoadImageFromFile', color_type='color_ignore_orientation', imdecode_backend='pillow'
 )
@@ -60,7 +61,7 @@ pipelines = dict(
         dict(type='StrongAugmentation'),
         dict(type='PackDomainInputs'),
     ],
-    # with TeacherHook, which needs no files of pseudo-labels
+    # for TeacherHook, which stores no pseudo-labels in files
     teacher=[
         load_image,
         resize,
@@ -69,9 +70,9 @@ pipelines = dict(
         dict(type='PackDomainInputs'),
     ],
     pseudo_label=[load_image, resize, pack],
-    # labels at the working size, the paper's protocol
+    # labels at the working size, as in the paper
     test=[load_image, load_label, resize, dict(type='MapLabels'), pack],
-    # labels as they are, predictions enlarged to them
+    # labels at their original size, to which predictions are resized
     test_full_resolution=[load_image, resize, load_label, dict(type='MapLabels'), pack],
 )
 
@@ -93,7 +94,7 @@ val_dataloader = dict(
     batch_size=4,
     num_workers=4,
     persistent_workers=True,
-    # every image counts once, however many processes there are
+    # evaluate every image once with any number of processes
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(type='MultiDomainValidation', pipeline=pipelines['test']),
 )

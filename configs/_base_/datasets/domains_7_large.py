@@ -1,4 +1,4 @@
-# domains_7.py at the sizes that the paper has for MiT-B5.
+# The domains of domains_7.py at the sizes that the paper uses for MiT-B5.
 _base_ = './domains_7.py'
 working_size = (960, 480)
 crop_size = (480, 240)

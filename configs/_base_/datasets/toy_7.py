@@ -1,4 +1,4 @@
-# The toy world that tools/make_toy_data.py draws: GTA5 -> the other three, 7 classes, small images.
+# The toy world of tools/make_toy_data.py: GTA5 -> the other three domains, 7 classes, small images.
 _base_ = './domains_7.py'
 data_root = '{{$MLCL_DATA_ROOT:work_dirs/demo/data}}'
 working_size = (256, 128)

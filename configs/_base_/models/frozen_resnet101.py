@@ -1,4 +1,4 @@
-# ImageNet weights, batch norm frozen; source only and warm-up begin with it
+# ImageNet weights and frozen batch norm; the base of source only and of the warm-up
 model = dict(
     data_preprocessor=dict(type='MultiDomainDataPreprocessor'),
     backbone=dict(

@@ -1,4 +1,4 @@
-# MCL: backbone and domain heads come from the warm-up, batch norm trains
+# MCL: backbone and domain heads are loaded from the warm-up, and batch norm is trained
 model = dict(
     type='MCLSegmentor',
     data_preprocessor=dict(type='MultiDomainDataPreprocessor'),

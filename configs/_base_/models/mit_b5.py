@@ -1,4 +1,4 @@
-# SegFormer's MiT-B5 with the ImageNet weights of MMSegmentation
+# MiT-B5 of SegFormer with the ImageNet weights of MMSegmentation
 mit_b5 = dict(
     type='MixTransformer',
     init_cfg=dict(

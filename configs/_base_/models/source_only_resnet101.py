@@ -1,3 +1,3 @@
-# Source only: the warm-up's network and schedule with one head and no adversary
+# Source only: network and schedule of the warm-up, with one head and no discriminators
 _base_ = './frozen_resnet101.py'
 model = dict(type='SourceOnly')

@@ -1,4 +1,4 @@
-# Warm-up: SGD for the network, heads at 10 times the rate; Adam for the discriminators
+# Warm-up: SGD for the network, with 10 times the rate for heads, and Adam for the discriminators
 optim_wrapper = dict(
     constructor='MultiTargetOptimWrapperConstructor',
     network=dict(

@@ -1,4 +1,4 @@
-# 400 iterations, validated every 100
+# 400 iterations, a validation every 100
 _base_ = './iterations_60k.py'
 train_cfg = dict(max_iters=400, val_interval=100)
 param_scheduler = dict(end=401)

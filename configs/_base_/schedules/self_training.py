@@ -1,4 +1,4 @@
-# One SGD, the decode head (in MCL the domain-agnostic one) at 10 times the rate
+# One SGD optimiser; the decode head (in MCL, the domain-agnostic head) has 10 times the rate
 optim_wrapper = dict(
     constructor='MultiTargetOptimWrapperConstructor',
     type='PrecisionOptimWrapper',

@@ -1,4 +1,4 @@
-# GTA5 -> Cityscapes + IDD, 7 classes, at the sizes of domains_7_large.py
+# GTA5 -> Cityscapes + IDD, 7 classes, with the sizes of domains_7_large.py
 _base_ = '../datasets/domains_7_large.py'
 targets = [_base_.cityscapes, _base_.idd]
 target_names = [target['domain'] for target in targets]

@@ -1,4 +1,4 @@
-"""From a pipeline's results to the tensors of a training batch."""
+"""Convert the results of a pipeline to the tensors of a training batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,22 +11,23 @@ from mmseg.registry import TRANSFORMS
 
 
 def image_to_tensor(image: np.ndarray) -> torch.Tensor:
-    """(H, W, 3) to (3, H, W), same values."""
+    """Convert an image (H, W, 3) to a tensor (3, H, W) with the same values."""
     return torch.from_numpy(np.stack(cv2.split(image)))
 
 
 def array_to_tensor(array: np.ndarray) -> torch.Tensor:
-    """An array as a contiguous tensor."""
+    """Convert an array to a contiguous tensor."""
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
 @TRANSFORMS.register_module()
 class PackDomainInputs(BaseTransform):
-    """Keep what training needs, as tensors; keys that a sample does not have are left out.
+    """Keep only the entries that training needs, converted to tensors.
 
-    ``img`` and ``strong_img`` (3, H, W) uint8 BGR, ``label`` (H, W) uint8, ``soft_pseudo_label``
-    (C, h, w) float32 on the label grid, ``strong_affine`` (2, 3) float32, ``strong_cutout`` (4,)
-    int64, ``img_path``.
+    The result has these keys: ``img`` and ``strong_img`` (3, H, W) uint8 BGR, ``label`` (H, W)
+    uint8, ``soft_pseudo_label`` (C, h, w) float32 on the label grid, ``strong_affine`` (2, 3)
+    float32, ``strong_cutout`` (4,) int64 and ``img_path``. Keys that a sample does not have are
+    omitted.
     """
 
     converters: dict[str, tuple[str, Callable[[Any], torch.Tensor | str]]] = dict(
@@ -40,7 +41,7 @@ class PackDomainInputs(BaseTransform):
     )
 
     def transform(self, results: dict) -> dict:
-        """Pack one domain's sample."""
+        """Pack the sample of one domain."""
         return {
             name: convert(results[key])
             for key, (name, convert) in self.converters.items()

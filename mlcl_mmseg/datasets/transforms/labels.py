@@ -1,4 +1,4 @@
-"""Labels of a sample: raw ids, their class indices, soft pseudo-labels from the store."""
+"""Load the labels of a sample: raw ids, class indices and stored soft pseudo-labels."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -11,17 +11,18 @@ from ..image_files import REPLACE, open_image
 
 @TRANSFORMS.register_module()
 class LoadRawLabel(BaseTransform):
-    """Load the raw ids of a label image; nothing happens where there is no label to load.
+    """Load the raw ids of a label image. A sample without a label is not changed.
 
-    It takes the place of MMSegmentation's ``LoadAnnotations``, which would turn 16-bit ids into
-    other 8-bit ones without a word. Put it after ``LoadImageFromFile``.
+    Use it instead of MMSegmentation's ``LoadAnnotations``, which would silently convert 16-bit ids
+    to different 8-bit ids. Put it after ``LoadImageFromFile``.
     """
 
     def transform(self, results: dict) -> dict:
-        """Add ``gt_seg_map`` (H, W) uint8 of raw ids, and its name to ``seg_fields``.
+        """Add ``gt_seg_map`` (H, W) uint8 with raw ids, and add its name to ``seg_fields``.
 
         Raises:
-            InputError: If the label cannot be read, holds no 8-bit ids or does not fit the image.
+            InputError: If the label cannot be read, does not have 8-bit ids or does not fit the
+                image.
         """
         if 'seg_map_path' not in results:
             return results
@@ -35,17 +36,18 @@ class LoadRawLabel(BaseTransform):
 
 @TRANSFORMS.register_module()
 class MapLabels(BaseTransform):
-    """Map the raw ids of ``gt_seg_map`` to class indices; nothing happens without a label.
+    """Map the raw ids of ``gt_seg_map`` to class indices. A sample without a label is not changed.
 
-    Mapping commutes with nearest-neighbour resizing: put it after ``Resize``, where the label is
-    small.
+    Mapping commutes with nearest-neighbour resizing, so put it after ``Resize``, where the label
+    is small.
     """
 
     def transform(self, results: dict) -> dict:
-        """Replace ``gt_seg_map`` (H, W) of raw ids by class indices, 255 = ignore.
+        """Replace the raw ids in ``gt_seg_map`` (H, W) by class indices, 255 = ignore.
 
         Raises:
-            InputError: If it is no single-channel image, or holds an id that the data set has not.
+            InputError: If the label is not a single-channel image, or contains an id above the
+                highest id of the data set.
         """
         if results.get('gt_seg_map') is not None:
             results['gt_seg_map'] = results['label_format'].map(
@@ -58,14 +60,14 @@ class MapLabels(BaseTransform):
 class LoadSoftPseudoLabel(BaseTransform):
     """Load the soft pseudo-label of a target image, (C, h, w) at feature resolution.
 
-    Put it after the ``Resize`` to the working size, whose extent it covers.
+    Put it after the ``Resize`` to the working size, since the pseudo-label covers the whole image.
     """
 
     def transform(self, results: dict) -> dict:
         """Add ``soft_pseudo_label``.
 
         Raises:
-            MissingFileError: If no pseudo-labels have been generated for this data set.
+            MissingFileError: If no pseudo-labels have been generated for the domain.
         """
         if 'pseudo_label_path' not in results:
             raise MissingFileError(

@@ -1,4 +1,7 @@
-"""The strong view of a target crop: colours, one affine, one cutout (method.md §2, §6-Q2)."""
+"""The strong view of a target crop: colour operations, one affine transform and one cutout.
+
+See method.md §2 and §6-Q2.
+"""
 
 import math
 from collections.abc import Callable
@@ -13,9 +16,9 @@ FILL = (127, 127, 127)
 MAGNITUDES = 10
 
 
-def enhance(kind: type) -> Callable:
-    """A FixMatch enhancement: factor 0.05 to 0.95 by magnitude."""
-    return lambda image, v: kind(image).enhance(0.9 * v / MAGNITUDES + 0.05)
+def enhance(enhancement: type) -> Callable:
+    """Return an enhancement as in FixMatch, whose factor is 0.05 to 0.95 by magnitude."""
+    return lambda image, v: enhancement(image).enhance(0.9 * v / MAGNITUDES + 0.05)
 
 
 COLOUR_OPS: dict[str, Callable[[Image.Image, int], Image.Image]] = {
@@ -32,12 +35,15 @@ COLOUR_OPS: dict[str, Callable[[Image.Image, int], Image.Image]] = {
 
 
 def flip_matrix(width: int) -> np.ndarray:
-    """Horizontal flip, (3, 3)."""
+    """Return the matrix of a horizontal flip, (3, 3)."""
     return np.array([[-1.0, 0, width], [0, 1, 0], [0, 0, 1]])
 
 
 def rotation_matrix(degrees: float, width: int, height: int) -> np.ndarray:
-    """Rotation about the centre, counter-clockwise as in ``Image.rotate``, (3, 3)."""
+    """Return the matrix of a counter-clockwise rotation about the centre, (3, 3).
+
+    It is the rotation of Pillow's ``Image.rotate``.
+    """
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x, y = width / 2, height / 2
     return np.array(
@@ -46,16 +52,16 @@ def rotation_matrix(degrees: float, width: int, height: int) -> np.ndarray:
 
 
 def shear_matrix(x: float = 0, y: float = 0) -> np.ndarray:
-    """Shear about the top left corner, (3, 3)."""
+    """Return the matrix of a shear about the top left corner, (3, 3)."""
     return np.array([[1.0, x, 0], [y, 1, 0], [0, 0, 1]])
 
 
 def translation_matrix(x: float = 0, y: float = 0) -> np.ndarray:
-    """Translation in pixels, (3, 3)."""
+    """Return the matrix of a translation in pixels, (3, 3)."""
     return np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]])
 
 
-# magnitude with sign (-9 to 9), width, height -> matrix
+# from signed magnitude (-9 to 9), width and height to a matrix
 GEOMETRIC_OPS: dict[str, Callable[[int, int, int], np.ndarray]] = {
     'rotate': lambda v, w, h: rotation_matrix(math.trunc(30 * v / MAGNITUDES), w, h),
     'shear_x': lambda v, w, h: shear_matrix(x=0.3 * v / MAGNITUDES),
@@ -67,15 +73,15 @@ OPS = (*COLOUR_OPS, *GEOMETRIC_OPS)
 
 
 def warp_image(image: Image.Image, affine: np.ndarray) -> Image.Image:
-    """Warp an image, nearest neighbour, grey where nothing is known.
+    """Warp an image by nearest-neighbour sampling. Points outside the image become grey.
 
     Args:
-        image (Image.Image): RGB.
-        affine (np.ndarray): (2, 3), from a point of the result to a point of ``image``, in
-            continuous pixel coordinates (the first pixel's centre is (0.5, 0.5)).
+        image (Image.Image): The RGB image.
+        affine (np.ndarray): (2, 3), the map from a point of the result to a point of ``image`` in
+            continuous pixel coordinates (the centre of the first pixel is (0.5, 0.5)).
 
     Returns:
-        Image.Image: RGB, the same size.
+        Image.Image: The RGB result, of the same size.
     """
     return image.transform(
         image.size, Image.Transform.AFFINE, affine.ravel().tolist(), fillcolor=FILL
@@ -83,7 +89,11 @@ def warp_image(image: Image.Image, affine: np.ndarray) -> Image.Image:
 
 
 def random_cutout(width: int, height: int) -> tuple[int, int, int, int]:
-    """Draw a square of side ⌊min(w, h)/3⌋ clipped to the image: x0, y0, x1, y1, end exclusive."""
+    """Draw a random square with sides of ⌊min(width, height) / 3⌋, clipped to the image.
+
+    Returns:
+        tuple[int, int, int, int]: x0, y0, x1, y1 of the square; x1 and y1 are exclusive.
+    """
     side = min(width, height) // 3
     x0 = int(max(0, np.random.uniform(0, width) - side / 2))
     y0 = int(max(0, np.random.uniform(0, height) - side / 2))
@@ -92,19 +102,20 @@ def random_cutout(width: int, height: int) -> tuple[int, int, int, int]:
 
 @TRANSFORMS.register_module()
 class StrongAugmentation(BaseTransform):
-    """Make the second, strong view of a target crop and record its geometry.
+    """Create the strong view of a target crop and record its geometry.
 
-    A flip, then draws from the FixMatch pool, then a cutout. Colour operations are applied in the
-    order drawn; the flip and all geometric draws are composed into one affine, which warps the
-    image once. Pseudo-labels get that same affine and box in the step, so image and label agree by
-    construction.
+    It applies a flip, operations drawn from the FixMatch pool and a cutout. Colour operations are
+    applied in the order in which they are drawn. The flip and all geometric operations are composed
+    into one affine transform, which warps the image once. The training step applies the same
+    transform and cutout to the pseudo-labels, so that image and label always match.
 
-    Adds ``strong_img`` (H, W, 3), ``strong_affine`` (2, 3) float32 from strong-view to weak-view
-    pixels (continuous coordinates) and ``strong_cutout`` (4,) int64, x0, y0, x1, y1, end exclusive.
+    It adds ``strong_img`` (H, W, 3) uint8 BGR, ``strong_affine`` (2, 3) float32, the map from
+    strong-view pixels to weak-view pixels in continuous coordinates, and ``strong_cutout`` (4,)
+    int64, x0, y0, x1, y1 of the cutout, where x1 and y1 are exclusive.
 
     Args:
-        draws (int): Number of draws from the pool.
-        prob (float): Probability that a draw is applied, and that of the flip.
+        draws (int): Number of operations drawn from the pool.
+        prob (float): Probability that a drawn operation is applied, and probability of the flip.
     """
 
     def __init__(self, draws: int = 2, prob: float = 0.5) -> None:

@@ -17,17 +17,18 @@ BILINEAR, NEAREST = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
 def bilinear_taps(
     places: np.ndarray, size: int, scaled_size: int, align_corners: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels of an axis from which PyTorch interpolates those of the bilinearly resized axis.
+    """Return the pixels and weights from which PyTorch interpolates an axis bilinearly.
 
     Args:
-        places (np.ndarray): Pixels of the scaled axis, int of any shape.
-        size (int): Of the axis.
-        scaled_size (int): Of the scaled axis.
-        align_corners (bool): Whether the centres of the corner pixels coincide, or their corners.
+        places (np.ndarray): Indices of pixels of the resized axis, int of any shape.
+        size (int): Size of the original axis.
+        scaled_size (int): Size of the resized axis.
+        align_corners (bool): Whether the centres of the corner pixels are aligned (True), or their
+            outer corners (False).
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: The two pixels of the axis that each takes, (..., 2) int,
-        and their weights, (..., 2) float64.
+        tuple[np.ndarray, np.ndarray]: For each pixel, the indices of two pixels of the original
+        axis, (..., 2) int, and their weights, (..., 2) float64.
     """
     if align_corners:
         positions = places * ((size - 1) / max(scaled_size - 1, 1))
@@ -42,20 +43,20 @@ def bilinear_taps(
 def crop_matrix(
     sizes: tuple[int, int, int], crop: slice, grid_size: int, align_corners: bool = True
 ) -> np.ndarray:
-    """The linear map that takes one axis of a soft pseudo-label to the label grid of a crop.
+    """Return the linear map of one axis from a soft pseudo-label to the label grid of a crop.
 
     Args:
-        sizes (tuple[int, int, int]): Of the axis at feature resolution, at the working size and
-            scaled.
+        sizes (tuple[int, int, int]): Sizes of the axis at feature resolution, at the working size
+            and after random scaling.
         crop (slice): The crop on the scaled axis.
-        grid_size (int): Of the axis of the label grid.
+        grid_size (int): Size of the axis on the label grid.
         align_corners (bool): See :func:`bilinear_taps`.
 
     Returns:
         np.ndarray: (grid_size, sizes[0]) float32, rows sum to 1.
     """
     features, working_size, scaled_size = sizes
-    # back from the grid, where each step takes two pixels of what is before it
+    # go back from the grid to the features; in each step, a pixel is a mean of two earlier pixels
     crop_size = crop.stop - crop.start
     places, weights = bilinear_taps(np.arange(grid_size), crop_size, grid_size, align_corners)
     places += crop.start
@@ -70,10 +71,10 @@ def crop_matrix(
 
 
 def rows_for(size: int, scaled_size: int, crop: slice) -> slice:
-    """The pixels of an axis that Pillow's bilinear filter takes for a part of the scaled axis."""
+    """Return the pixels of an axis that Pillow's bilinear filter needs for a crop of the result."""
     step = size / scaled_size
     reach = max(step, 1.0)
-    # one more on either side than its rounding can ask for
+    # one pixel more on either side than its rounding may need
     first = math.floor((crop.start + 0.5) * step - reach) - 1
     last = math.ceil((crop.stop - 0.5) * step + reach) + 1
     return slice(max(first, 0), min(last, size))
@@ -82,30 +83,32 @@ def rows_for(size: int, scaled_size: int, crop: slice) -> slice:
 def resize_image_crop(
     image: np.ndarray, scaled: tuple[int, int], rows: slice, columns: slice
 ) -> np.ndarray:
-    """A crop of an image that Pillow resizes bilinearly, to the last bit, without the whole.
+    """Return a crop of an image that Pillow resizes bilinearly, without resizing the whole image.
 
-    Pillow goes along the rows first and leaves out what keeps its size. So the first of two calls
-    goes along the rows that the crop needs, the second along the columns of the crop. A box of
-    ``Image.resize`` would be one call, but is rounded to float32. Where Pillow may go along the
-    columns first, the whole image is resized.
+    The result equals the crop of the whole resized image to the last bit. Pillow resizes along the
+    rows first, then along the columns, and skips an axis that keeps its size. So the first of two
+    calls resizes along the rows that the crop needs, the second along the columns of the crop. The
+    argument ``box`` of ``Image.resize`` would need only one call, but is rounded to float32. If
+    Pillow may resize along the columns first, the whole image is resized.
 
     Args:
         image (np.ndarray): (H, W, 3) uint8.
         scaled (tuple[int, int]): (width, height) of the whole resized image.
-        rows (slice): The crop's rows in that.
-        columns (slice): The crop's columns.
+        rows (slice): The rows of the crop in the resized image.
+        columns (slice): The columns of the crop in the resized image.
 
     Returns:
         np.ndarray: The crop, (h, w, 3) uint8.
     """
     height, width = image.shape[:2]
-    # as Pillow 13 does; not if both are scaled alike, unless the image is twice as high as wide
+    # the rule of Pillow 13 for columns first; with equal scale factors, it applies only to images
+    # that are more than twice as high as wide
     if height - scaled[1] > max(0, 2 * (width - scaled[0])):
         return crop_of_resized(image, scaled, rows, columns, BILINEAR)
     needed = rows_for(height, scaled[1], rows)
     strip = Image.fromarray(image[needed])
     strip = strip.resize((scaled[0], strip.height), BILINEAR)
-    # what the crop does not need stays black
+    # rows that the crop does not need stay black
     columns_only = Image.new('RGB', (columns.stop - columns.start, height))
     columns_only.paste(
         strip.crop((columns.start, 0, columns.stop, strip.height)), (0, needed.start)
@@ -117,32 +120,33 @@ def resize_image_crop(
 def crop_of_resized(
     image: np.ndarray, scaled: tuple[int, int], rows: slice, columns: slice, resample: int
 ) -> np.ndarray:
-    """A crop of an image or label that Pillow resizes as a whole."""
+    """Return a crop of an image or label that Pillow resizes as a whole."""
     return np.asarray(Image.fromarray(image).resize(scaled, resample))[rows, columns].copy()
 
 
 def scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
-    """(⌊scale·width⌋, ⌊that / aspect⌋)."""
+    """Return the scaled width ⌊scale·width⌋ and the height ⌊scaled width / aspect ratio⌋."""
     scaled_width = int(scale * width)
     return scaled_width, scaled_width * height // width
 
 
 @TRANSFORMS.register_module()
 class WeakAugmentation(BaseTransform):
-    """Scale, crop and flip image, label and soft pseudo-label alike.
+    """Apply the same random scale, crop and flip to image, label and soft pseudo-label.
 
-    The new width is ⌊U(scale_range)·W⌋, the height ⌊width / aspect⌋. Images are resized with
-    Pillow's bilinear filter, labels with Pillow's nearest. The soft pseudo-label goes from feature
-    resolution to the working size, through the same geometry and to the label grid
-    (:func:`label_grid`), where pseudo-labels are selected, each step bilinear; these are linear
-    maps per axis, so they are multiplied together and only the grid is computed.
+    The new width is ⌊U(scale_range)·W⌋ and the new height is ⌊new width / aspect ratio⌋. Images
+    are resized with Pillow's bilinear filter, labels with Pillow's nearest-neighbour filter. The
+    soft pseudo-label is resized bilinearly from feature resolution to the working size, gets the
+    same scale, crop and flip, and is resized to the label grid (:func:`label_grid`), where
+    pseudo-labels are selected. All of these are linear maps of each axis, so they are multiplied
+    together and only the values on the grid are computed.
 
     Args:
         crop_size (tuple[int, int]): (width, height) of the crop in pixels.
-        scale_range (tuple[float, float]): Range of the scale.
+        scale_range (tuple[float, float]): Smallest and largest scale.
         flip_prob (float): Probability of a horizontal flip.
-        align_corners (bool): How soft pseudo-labels are resized: as the decode head that made them
-            resizes its logits.
+        align_corners (bool): How soft pseudo-labels are resized. It must be the ``align_corners``
+            of the decode head that predicted them.
     """
 
     def __init__(
@@ -158,7 +162,7 @@ class WeakAugmentation(BaseTransform):
         self.align_corners = align_corners
 
     def transform(self, results: dict) -> dict:
-        """Transform ``img``, and ``gt_seg_map`` and ``soft_pseudo_label`` where present.
+        """Transform ``img`` and, if present, ``gt_seg_map`` and ``soft_pseudo_label``.
 
         Raises:
             InputError: If the image at the smallest scale is smaller than the crop.
@@ -181,7 +185,7 @@ class WeakAugmentation(BaseTransform):
 
         crops = dict(img=resize_image_crop(results['img'], scaled, rows, columns))
         if results.get('gt_seg_map') is not None:
-            # as fast as to look up the crop's pixels alone
+            # as fast as reading only the pixels of the crop
             label = results['gt_seg_map']
             crops['gt_seg_map'] = crop_of_resized(label, scaled, rows, columns, NEAREST)
         for key, crop in crops.items():
