@@ -198,6 +198,28 @@ class TestStore:
         assert 'iter_0 is missing or has no valid manifest' in generation.find_damage()
 
     @pytest.mark.parametrize(
+        ('changes', 'is_whole'),
+        [
+            ({}, True),
+            (dict(files=1), False),
+            (dict(checkpoint=None), False),
+            (dict(weights=1), False),
+            (None, False),
+        ],
+    )
+    def test_a_manifest_of_another_form_is_none(self, tmp_path, changes, is_whole):
+        generation = PseudoLabelGeneration(tmp_path / 'new' / 'root', 0)
+        generation.begin()
+        for name in ('city/a', 'city/b'):
+            generation.write('dusk', name, np.ones((2, 2, 2)))
+        generation.finish(dict(checkpoint='x.pth', weights='0'))
+        path = generation.folder / 'manifest.json'
+        manifest = json.loads(path.read_text())
+        path.write_text(json.dumps(changes if changes is None else {**manifest, **changes}))
+        assert (generation.manifest == manifest) is is_whole
+        assert is_whole or generation.manifest is None
+
+    @pytest.mark.parametrize(
         ('content', 'message'),
         [
             (None, 'is missing: stop the run and continue it with --resume'),

@@ -32,3 +32,11 @@ def test_logits_are_enlarged_before_the_softmax(align_corners):
 )
 def test_gan_loss_by_hand(kind, said, expected):
     assert gan_loss(torch.ones(1, 1, 2, 2), said, kind).item() == pytest.approx(expected)
+
+
+def test_corners_are_aligned_by_default():
+    logits = torch.randn(1, 3, 2, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(self_information(logits, (5, 7)), self_information(logits, (5, 7), True))
+    assert not torch.equal(
+        self_information(logits, (5, 7)), self_information(logits, (5, 7), False)
+    )

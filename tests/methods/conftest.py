@@ -1,0 +1,1 @@
+from ..models.conftest import build_tiny, random_batch  # noqa: F401
