@@ -154,7 +154,9 @@ def test_columns_of_a_validation(build_tiny):
 
 def test_measured_operations(build_tiny, random_batch):
     model, batch = build_tiny('MCLSegmentor').double(), random_batch()
-    first, _ = batch['targets']
+    first, second = batch['targets']
+    soft = [each.pop('soft_pseudo_label') for each in (first, second)]
+    model.teacher = lambda images, index: soft[index]
     operations = model.measured_operations(batch)
     assert {*operations} == {'style', 'select'}
     styled = model.style_transfer(batch['source']['img'], first['img'])
