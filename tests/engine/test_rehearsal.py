@@ -55,7 +55,7 @@ def test_a_mistake_in_mcl_shows_before_the_warmup(toy_config, tmp_path):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'custom_hooks.0.interval': 3}, 'PseudoLabelHook.interval is 3, but a refresh follows'),
+        ({'custom_hooks.0.interval': 3}, 'PseudoLabelHook.interval is 3, but a refresh needs'),
         ({'train_cfg.val_begin': 3}, 'train_cfg.val_begin is 3, but train_cfg.max_iters is 2'),
         ({'param_scheduler.end': 0}, 'ValueError: end should be larger than begin'),
     ],

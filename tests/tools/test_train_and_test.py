@@ -233,7 +233,7 @@ def test_mistakes_on_the_command_line(
         (['--cfg-options', 'custom_hooks.0.interval=3'], 'PseudoLabelHook.interval is 3, but'),
         (
             ['--cfg-options', 'warmup=None'],
-            'MCLSegmentor starts from the stage before, but load_f',
+            'MCLSegmentor starts from the previous stage, but load_f',
         ),
     ],
 )
