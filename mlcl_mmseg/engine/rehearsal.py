@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from logging import FileHandler
 from pathlib import Path
 
 import torch
@@ -128,8 +129,11 @@ def closing_runner(config: Config) -> Iterator[Runner]:
         yield runner
     finally:
         runner.visualizer.close()
-        for handler in runner.logger.handlers:
-            handler.close()
+        # MMEngine keeps the logger as the current one, and would write to its closed file
+        for handler in [*runner.logger.handlers]:
+            if isinstance(handler, FileHandler):
+                handler.close()
+                runner.logger.removeHandler(handler)
 
 
 def free_memory() -> None:

@@ -21,7 +21,7 @@ ELSEWHERE = {
     r'make (classic|test-classic)': 'by hand: needs Python 3.10, compiles for ten minutes',
     r'pip install -c constraints.txt': 'Makefile: pip install --quiet -c constraints.txt',
     r'pip install dist/': 'tests/test_package.py::test_the_command_and_a_config',
-    r'pip install filelock ftfy': 'Makefile: filelock ftfy pydantic regex prettytable rich scipy tensorboard',
+    r'pip install filelock ftfy': 'Makefile: filelock ftfy pydantic regex prettytable rich scipy',
     r'tensorboard ': 'by hand: serves until it is stopped',
     r'NNODES=2 ': 'tests/tools/test_nodes.py::test_two_nodes',
     r'python -m tests\.golden\.fidelity': 'by hand: measures, four minutes',
