@@ -13,7 +13,13 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist
 
-from .config_check import READ_LATER, check_config, known_settings
+from .config_check import (
+    OLD_STAGE_BEFORE,
+    READ_LATER,
+    STAGE_BEFORE,
+    check_config,
+    known_settings,
+)
 from .durable_files import FULL
 from .errors import InputError, MissingFileError, sentence_of
 from .safe_load import use_safe_loading
@@ -23,8 +29,6 @@ from .shipped import CONFIGS
 HOOKS_OF_MMENGINE = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
 )
-# the setting that names the config of the stage before, and the old name of this setting
-STAGE_BEFORE, OLD_STAGE_BEFORE = 'stage_before', 'warmup'
 # for each launcher, the scripts that start the processes and the variables that they set
 STARTERS = dict(
     pytorch=('tools/dist_train.sh or dist_test.sh', ('RANK', 'WORLD_SIZE')),

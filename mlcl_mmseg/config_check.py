@@ -27,8 +27,8 @@ TAKERS: dict[str, Callable] = {
     'log_processor': LogProcessor,
     'randomness': set_random_seed,
 }
-# settings that name the config of the previous stage; the second is the old name
-STAGE_BEFORE = ('stage_before', 'warmup')
+# the setting that names the config of the previous stage, and its old name
+STAGE_BEFORE, OLD_STAGE_BEFORE = 'stage_before', 'warmup'
 # settings that MMEngine reads in addition to the parameters of Runner
 OTHER_SETTINGS = (
     *('model_wrapper_cfg', 'custom_imports', 'sync_bn', 'find_unused_parameters'),
@@ -56,7 +56,7 @@ def check_config(config: Config | dict) -> None:
     Raises:
         InputError: At the first unknown key or type, or value of a wrong type.
     """
-    for name in STAGE_BEFORE:
+    for name in (STAGE_BEFORE, OLD_STAGE_BEFORE):
         if not isinstance(config.get(name), str | None):
             raise InputError(
                 f'{name} is {config[name]!r}: set it to the file of the config of the previous '
@@ -94,7 +94,7 @@ def check_complete(config: Config | dict) -> None:
 
 def known_settings() -> set[str]:
     """Return the known settings at the top level of a config; other names are variables."""
-    return {*parameters_of(Runner)[0], *OTHER_SETTINGS, *STAGE_BEFORE}
+    return {*parameters_of(Runner)[0], *OTHER_SETTINGS, STAGE_BEFORE, OLD_STAGE_BEFORE}
 
 
 def is_slip(name: str, meant: str) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 from mmengine.config import Config
 
 from mlcl_mmseg.command_line import (
-    STAGE_BEFORE,
     add_common_arguments,
     check_writable,
     end_with_sentence,
@@ -17,6 +16,7 @@ from mlcl_mmseg.command_line import (
     start_processes,
     with_present_names,
 )
+from mlcl_mmseg.config_check import STAGE_BEFORE
 from mlcl_mmseg.engine.precision import PRECISIONS, use_precision
 from mlcl_mmseg.engine.stage_files import stage_name
 from mlcl_mmseg.engine.stages import train_stages

@@ -1,6 +1,5 @@
 """The number of floating-point operations of a training step."""
 
-import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..methods.base import DomainSegmentor
@@ -27,5 +26,4 @@ def operations_of_step(segmentor: DomainSegmentor, batch: dict) -> int:
             loss, _ = segmentor.parse_losses(segmentor.loss({**inputs, 'turn': turn}))
             loss.backward()
     segmentor.zero_grad()
-    torch.cuda.empty_cache()
     return counter.get_total_flops()

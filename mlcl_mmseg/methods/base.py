@@ -23,6 +23,7 @@ from ..errors import InputError
 from ..models.checkpoint_parts import check_num_classes, check_parts, forgive_missing
 from ..models.data_preprocessor import MultiDomainDataPreprocessor
 from ..models.decode_heads import as_levels, head_logits
+from ..models.losses import resize_logits
 from ..models.recomputation import recompute_blocks
 from ..models.train_step import train_step
 from ..visualization.columns import Classes, Columns, Images
@@ -364,9 +365,7 @@ class MultiTargetSegmentor(DomainSegmentor):
             Tensor: (B, h', w') int64 class indices, 255 = not trusted.
         """
         if soft.shape[2:] != tuple(size):
-            soft = torch.nn.functional.interpolate(
-                soft, tuple(size), mode='bilinear', align_corners=self.align_corners
-            )
+            soft = resize_logits(soft, size, self.align_corners)
         return soft.argmax(dim=1)
 
     def check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from ..config_check import OLD_STAGE_BEFORE, STAGE_BEFORE
 from ..datasets.config_domains import crop_size, working_size
 from ..errors import InputError
 from .groups import Group, published_settings
@@ -16,7 +17,7 @@ from .run import Run
 # settings that differ only because of where a run is stored or how it was started
 PLACES = (
     *('work_dir', 'experiment_name', 'load_from', 'resume', 'launcher'),
-    *('stage_before', 'warmup'),
+    *(STAGE_BEFORE, OLD_STAGE_BEFORE),
 )
 
 
