@@ -33,20 +33,20 @@ def rehearse(configs: Sequence[Config], start: str | None) -> None:
     """Run stages in small, one after the other, each with two images of each domain.
 
     A stage takes one step, validates and saves; then a second runner resumes it for another step.
-    All its hooks take part. It starts from the best checkpoint that the rehearsal of the stage
-    before has saved. What the real runs draw and log is not touched.
+    All its hooks run. It starts from the best checkpoint that the rehearsal of the previous stage
+    has saved. Random numbers and logs of the real runs are not affected.
 
     Args:
         configs (Sequence[Config]): The stages, in order. They are not changed.
         start (str, optional): The checkpoint that the first of them starts from.
 
     Raises:
-        InputError: If anything fails; it says in which stage, and what.
+        InputError: If anything fails. The message names the stage and the reason.
     """
     if not configs:
         return
     if is_main_process():
-        # of a launch before
+        # left by an earlier launch
         Path(configs[-1].work_dir, TRACEBACK).unlink(missing_ok=True)
     begin = time.perf_counter()
     announce('Rehearsal: every stage takes a step on a few images before the first one trains.')
@@ -68,7 +68,7 @@ def check_in_full(configs: Sequence[Config]) -> None:
         configs (Sequence[Config]): The stages. They are not changed.
 
     Raises:
-        InputError: If anything fails; it says in which stage, and what.
+        InputError: If anything fails. The message names the stage and the reason.
     """
     if not configs:
         return

@@ -21,16 +21,16 @@ from .runner_access import is_resuming
 class StreamTrainLoop(IterBasedTrainLoop):
     """MMEngine's loop over iterations, whose step is a function of (seed, iteration, process).
 
-    The loader starts at the iteration that comes next, at once and whenever it is restarted;
-    dropout and whatever else is drawn in a step derives from the iteration. So a run that goes on
-    does what it would have done.
+    Whenever the loader starts or is restarted, its first batch is that of the next iteration.
+    Dropout and all other random numbers of a step are seeded by the iteration. A resumed run
+    therefore computes the same steps as an uninterrupted one.
 
-    Where there is a GPU, batches lie in pinned memory unless ``pin_memory`` of the loader's config
-    says otherwise: a copy from other memory makes the host wait for all that the device has left.
+    With a GPU, batches are in pinned memory unless ``pin_memory`` of the loader's config is set to
+    False: a copy from pageable memory makes the host wait for all pending work of the device.
 
     Args:
         runner (Runner): The runner.
-        dataloader (DataLoader | dict): Of a data set with a :class:`StreamSampler`.
+        dataloader (DataLoader | dict): The loader of a data set with a :class:`StreamSampler`.
         max_iters (int): Number of iterations.
         val_begin (int): The first iteration that may be validated.
         val_interval (int): Iterations between validations.
@@ -75,18 +75,18 @@ class StreamTrainLoop(IterBasedTrainLoop):
             segmentor.require(ALL_PARTS if is_resuming(runner) else segmentor.starting_parts)
 
     def restart_loader(self) -> None:
-        """Let the next batch come from a new iterator, at its place in the stream."""
+        """Create a new iterator for the next batch, at its position in the stream."""
         self._batches = None
 
     def next_batch(self) -> Any:
-        """The batch of the iteration that comes next."""
+        """Return the batch of the next iteration."""
         if self._batches is None:
             self.dataloader.sampler.skip(self.iter * self.dataloader.batch_size)
             self._batches = iter(self.dataloader)
         return next(self._batches)
 
     def run(self) -> torch.nn.Module:
-        """Train."""
+        """Train up to the last iteration, with validations in between."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         while self._iter < self._max_iters and not self.stop_training:
@@ -101,7 +101,7 @@ class StreamTrainLoop(IterBasedTrainLoop):
         return self.runner.model
 
     def is_validated(self, iteration: int) -> bool:
-        """Whether the network is validated after so many iterations."""
+        """Return whether the network is validated after this number of iterations."""
         return (
             self.runner.val_loop is not None
             and iteration >= self.val_begin
@@ -110,6 +110,6 @@ class StreamTrainLoop(IterBasedTrainLoop):
 
 
 def seed_step(seed: int, iteration: int) -> None:
-    """Seed what a step draws on this process, such as dropout."""
+    """Seed the random numbers of a step in this process, such as those of dropout."""
     key = np.random.SeedSequence([seed, iteration, get_rank()])
     torch.manual_seed(int(key.generate_state(1, np.uint64)[0]) >> 1)
