@@ -2,7 +2,7 @@
 
 import errno
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,29 +14,44 @@ from .errors import InputError
 
 # errors if the disk is full or the user's quota is exceeded
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# what the user can do about other errors of the file system
+CAUSES = {
+    errno.ENAMETOOLONG: 'shorten the name',
+    errno.EROFS: 'choose a folder that can be written',
+    errno.EACCES: 'choose a folder that can be written',
+    errno.EISDIR: 'remove the folder of this name',
+    errno.ENOTDIR: 'remove the file that has the name of a folder',
+    errno.EMFILE: 'allow more open files (ulimit -n)',
+}
 LOCK = '.lock'
-# suffix of a file that is being written; its name also begins with a dot
-PARTIAL = '.partial'
+# what the name of a file begins with while it is being written, see writing_durably
+PARTIAL = '.partial_'
 
 
 @contextmanager
-def full_disk_is_told(path: str | Path, remedy: str = 'continue with --resume') -> Iterator[None]:
-    """Convert the error of a full disk to an InputError.
+def write_errors_told(path: str | Path, remedy: str = 'continue with --resume') -> Iterator[None]:
+    """Convert an error of the file system to an InputError.
 
     Args:
         path (str | Path): The file that is being written.
-        remedy (str): What the user can do once there is free space, for the message.
+        remedy (str): What the user can do once the cause is removed, for the message.
 
     Raises:
-        InputError: If the disk is full.
+        InputError: If the file cannot be written.
     """
     try:
         yield
+    except InputError:
+        raise
     except OSError as error:
-        if error.errno not in FULL:
-            raise
+        if error.errno in FULL:
+            raise InputError(
+                f'{path} could not be written because the disk is full: free some space and '
+                f'{remedy}.'
+            ) from error
+        cause = CAUSES.get(error.errno or 0, 'correct the cause')
         raise InputError(
-            f'{path} could not be written because the disk is full: free some space and {remedy}.'
+            f'{path} could not be written ({error.strerror or error}): {cause} and {remedy}.'
         ) from error
 
 
@@ -44,27 +59,49 @@ def write_durably(path: str | Path, content: bytes, remedy: str = 'continue with
     """Write a file such that a crash at any moment leaves either the complete old or new file.
 
     Args:
-        path (str | Path): Path of the file. Its folder is created if it does not exist.
+        path (str | Path): Path of the file. Its folder is created if it does not exist. If it is a
+            symbolic link, the link is replaced; the file that it leads to is not changed.
         content (bytes): The complete content.
-        remedy (str): What the user can do once a full disk has free space, for the message.
+        remedy (str): What the user can do once the cause of an error is removed, for the message.
 
     Raises:
-        InputError: If the disk is full. The old file is then unchanged.
+        InputError: If the file cannot be written. The old file is then unchanged.
+    """
+    with writing_durably(path, remedy) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def writing_durably(path: str | Path, remedy: str = 'continue with --resume') -> Iterator[Path]:
+    """Write a file under another name, which is renamed when it is complete.
+
+    This is for libraries that write to a path; :func:`write_durably` is for bytes.
+
+    Args:
+        path (str | Path): See :func:`write_durably`.
+        remedy (str): See :func:`write_durably`.
+
+    Yields:
+        Path: An empty file in the same folder with the same suffix. At the end of the block, it is
+        flushed and gets its name. If the block raises an exception, it is removed.
+
+    Raises:
+        InputError: If the file cannot be written. The old file is then unchanged.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with full_disk_is_told(path, remedy):
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=PARTIAL)
+    with write_errors_told(path, remedy):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # not after the name of the file, which may already be as long as a name can be
+        partial = path.with_name(f'{PARTIAL}{uuid.uuid4().hex}{path.suffix[:16]}')
+        # O_EXCL: neither an existing file nor a link of this name is opened
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         try:
-            with open(handle, 'wb') as file:
-                file.write(content)
-                file.flush()
+            yield partial
+            with open(partial, 'rb+') as file:
                 os.fsync(file.fileno())
-            # mkstemp creates files that only the user can read
-            os.chmod(partial, 0o666 & ~current_umask())
             os.replace(partial, path)
         except BaseException:
-            Path(partial).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
         flush_folder(path.parent)
 
@@ -76,13 +113,6 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def current_umask() -> int:
-    """Return the permission bits that new files do not get."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
 
 
 @register_backend('durable')
@@ -120,8 +150,9 @@ def locked_folder(
         try:
             stack.enter_context(lock)
         except Timeout as error:
+            holder = path.read_text('utf-8')
             raise InputError(
-                f'{folder} is in use by another run ({path.read_text()}): wait for it, or {remedy}.'
+                f'{folder} is in use by another run ({holder}): wait for it, or {remedy}.'
             ) from error
         except OSError as error:
             if not path.is_symlink():
@@ -129,7 +160,7 @@ def locked_folder(
             raise InputError(
                 f'{path} is a symbolic link, which no run creates: remove it, or {remedy}.'
             ) from error
-        for partial in Path(folder).glob(f'.*{PARTIAL}'):
+        for partial in Path(folder).glob(f'{PARTIAL}*'):
             partial.unlink()
         yield stack
 

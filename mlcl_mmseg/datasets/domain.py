@@ -1,6 +1,5 @@
 """The base class of the data sets of all domains: roles, files and label mapping."""
 
-import os
 from collections.abc import Callable, Sequence
 from copy import copy as shallow_copy
 from pathlib import Path
@@ -11,7 +10,8 @@ from PIL import Image
 
 from ..errors import InputError, MissingFileError
 from ..labels import IGNORE_INDEX, RawLabels, label_space, lookup_table, raw_label_map
-from .image_files import REPLACE, check_depth, open_image
+from ..untrusted_files import REPLACE, find_files
+from .image_files import check_depth, open_image
 from .label_format import LabelFormat
 from .prepared_copy import PREPARE, PreparedCopy
 
@@ -173,6 +173,8 @@ class DomainDataset(BaseSegDataset):
         path, remedy = data_info['img_path'], data_info['remedy']
         if self.prepared_copy is not None and pipeline is not self.pipeline:
             self.prepared_copy.check_pipeline(pipeline)
+        # MMCV decodes any format that Pillow knows, and waits for ever for a named pipe
+        open_image(path, load=False, remedy=remedy)
         try:
             return pipeline(data_info)
         except Exception:
@@ -235,11 +237,7 @@ class DomainDataset(BaseSegDataset):
         copy = self.prepared_copy
         if copy is not None:
             return copy.names_in(folder)
-        return [
-            Path(root, name).relative_to(folder)
-            for root, _, names in os.walk(folder, followlinks=True)
-            for name in names
-        ]
+        return find_files(folder)
 
     def find_images(self, folder: Path) -> list[Path]:
         """Return all images under ``folder``, relative to it and sorted.

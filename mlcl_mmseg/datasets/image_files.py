@@ -1,16 +1,25 @@
 """Open image files, with an error message that names a file that cannot be read."""
 
+import os
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import InputError
+from ..untrusted_files import REPLACE, check_regular_file
 
+# Pillow reads more formats, but some of those readers start other programs (EPS) or read other
+# files. JPEG includes the files of cameras with several pictures (MPO).
+FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'PPM', 'GIF', 'JPEG2000')
 # name prefixes of Pillow's modes with more than 8 bits a channel; converted to RGB, most values of
 # such an image become white
 DEEP_MODES = ('I', 'F')
-# the default remedy for a file that cannot be read
-REPLACE = 'replace the file'
+# the environment variable that sets the largest number of pixels of an image
+MAX_PIXELS = 'MLCL_MAX_PIXELS'
+
+if os.environ.get(MAX_PIXELS):
+    # Pillow warns of images above its limit and refuses those above twice this limit
+    Image.MAX_IMAGE_PIXELS = int(os.environ[MAX_PIXELS]) // 2
 
 
 def open_image(path: str | Path, load: bool = True, remedy: str = REPLACE) -> Image.Image:
@@ -19,24 +28,33 @@ def open_image(path: str | Path, load: bool = True, remedy: str = REPLACE) -> Im
     Args:
         path (str | Path): The file.
         load (bool): Whether to decode the pixels; the checksums of a PNG are verified first. If
-            False, only the header is read, and only ``mode`` and ``size`` of the result are valid.
+            False, only the header is read, and only ``mode``, ``size`` and ``format`` of the
+            result are valid.
         remedy (str): What the user can do if the file cannot be read, for the error message.
 
     Returns:
         Image.Image: The image, as it is stored.
 
     Raises:
-        InputError: If the file is not an image, is damaged or cannot be opened.
+        MissingFileError: If the file does not exist.
+        InputError: If it is not a regular file, is not an image in one of :data:`FORMATS`, is
+            damaged, cannot be opened or has too many pixels.
     """
+    check_regular_file(path, remedy)
     try:
         if load:
             # decoding ignores the checksums, and one flipped bit may destroy a whole label
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 image.verify()
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if load:
                 image.load()
             return image
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f'{path} has more pixels than the limit, {2 * (Image.MAX_IMAGE_PIXELS or 0)}: set the '
+            f'environment variable {MAX_PIXELS} to a larger number, or scale the image down.'
+        ) from error
     # on a damaged file, Pillow's decoders raise exceptions of many types
     except Exception as error:
         raise InputError(f'{path} cannot be read ({reason(error)}): {remedy}.') from error
@@ -45,7 +63,7 @@ def open_image(path: str | Path, load: bool = True, remedy: str = REPLACE) -> Im
 def reason(error: Exception) -> str:
     """Return the reason of an error, without the path that some messages repeat."""
     if isinstance(error, UnidentifiedImageError):
-        return 'not an image in a known format'
+        return f'not an image in a known format ({", ".join(FORMATS)})'
     return getattr(error, 'strerror', None) or str(error) or type(error).__name__
 
 
@@ -61,5 +79,6 @@ def check_depth(image: Image.Image, path: str | Path) -> None:
     """
     if image.mode.startswith(DEEP_MODES):
         raise InputError(
-            f'{path} has mode {image.mode}, but images must have 8 bits a channel: convert it.'
+            f'{path} has mode {image.mode}, but images must have 8 bits a channel: convert it '
+            'to 8 bits, as docs/data.md shows.'
         )

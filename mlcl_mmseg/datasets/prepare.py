@@ -154,7 +154,7 @@ def prepare_config(
 
 def clean(copy: PreparedCopy) -> None:
     """Remove partial files of a killed run, and copies whose original no longer exists."""
-    for partial in copy.root.rglob(f'.*{PARTIAL}'):
+    for partial in copy.root.rglob(f'{PARTIAL}*'):
         partial.unlink()
     for name in [name for name in copy.files if not Path(copy.source, name).is_file()]:
         del copy.files[name]

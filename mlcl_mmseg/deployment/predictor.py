@@ -91,6 +91,8 @@ class Predictor:
         if isinstance(image, np.ndarray):
             results = self.load_array(dict(img=image))
             return Loaded(image, self.transforms(results))
+        # MMCV decodes any format that Pillow knows, and waits for ever for a named pipe
+        open_image(image, load=False)
         try:
             results = self.load_file(dict(img_path=str(image)))
             return Loaded(results['img'], self.transforms(results))

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from mmengine.dist import barrier, is_main_process
 
-from ..durable_files import flush_folder, full_disk_is_told, write_durably
+from ..durable_files import flush_folder, write_durably, write_errors_told
 from ..errors import InputError, MissingFileError
 from .encoding import decode, encode
 
@@ -74,7 +74,7 @@ class PseudoLabelGeneration:
         """
         path = self.partial_folder / domain / f'{sample_name}{SUFFIX}'
         path.parent.mkdir(parents=True, exist_ok=True)
-        with full_disk_is_told(path):
+        with write_errors_told(path):
             path.write_bytes(encode(soft_pseudo_label))
 
     def finish(self, made_with: dict[str, Any]) -> None:

@@ -154,13 +154,13 @@ def test_killed_and_started_again(config, out, monkeypatch):
         time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    (out / 'gta5/images/.00001.png.bmp.x.partial').write_bytes(b'')
+    (out / 'gta5/images/.partial_x.bmp').write_bytes(b'')
     with pytest.raises(InputError, match='gta5 is incomplete: .* was interrupted, run it again'):
         build_domain('gta5', out / 'gta5')
     found = prepare_here(config, out)
     assert 0 < sum(made for _, made in found.values()) < 15
     assert prepare_here(config, out) == EVERYTHING
-    assert not list(out.rglob('*.partial'))
+    assert not list(out.rglob('.partial_*'))
 
 
 def test_a_disk_that_is_too_small(config, out, monkeypatch):

@@ -211,7 +211,7 @@ def test_names(images, sources, names):
     [
         ({}, 'is not an image, not a folder with images and not a pattern'),
         ({'a.png': b'', 'a.jpg': b''}, r'a\.jpg and .*a\.png would get the same name: rename'),
-        ({'a.png': b'no image'}, r'a\.png cannot be read \(not an image in a known format\)'),
+        ({'a.png': b'no image'}, r'a\.png cannot be read \(not an image in a known format'),
         ({'a.png': 'I;16'}, r'a\.png has mode I;16, but images must have 8 bits'),
     ],
 )

@@ -45,7 +45,7 @@ def test_what_it_says(converted):
     path, output = converted
     assert f'{path}: ResNet101 of iteration 56000, recorded mIoU 73.26.' in output
     assert 'Skipped, because only training needs it: FCDiscriminator.' in output
-    assert not list(path.parent.glob('*.partial'))
+    assert not list(path.parent.glob('.partial_*'))
 
 
 def test_the_golden_logits(converted, case):

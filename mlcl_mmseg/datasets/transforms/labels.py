@@ -6,7 +6,8 @@ from mmseg.registry import TRANSFORMS
 
 from ...errors import MissingFileError
 from ...pseudo_labels.store import load_soft_pseudo_label
-from ..image_files import REPLACE, open_image
+from ...untrusted_files import REPLACE
+from ..image_files import open_image
 
 
 @TRANSFORMS.register_module()
