@@ -1,16 +1,22 @@
 """Open image files, with an error message that names a file that cannot be read."""
 
 import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..untrusted_files import REPLACE, check_regular_file
 
 # Pillow reads more formats, but some of those readers start other programs (EPS) or read other
 # files. JPEG includes the files of cameras with several pictures (MPO).
 FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'PPM', 'GIF', 'JPEG2000')
+# the suffixes of files in these formats
+IMAGE_SUFFIXES = (
+    *('.png', '.jpg', '.jpeg', '.jfif', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.jp2'),
+)
 # name prefixes of Pillow's modes with more than 8 bits a channel; converted to RGB, most values of
 # such an image become white
 DEEP_MODES = ('I', 'F')
@@ -65,6 +71,21 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f'not an image in a known format ({", ".join(FORMATS)})'
     return getattr(error, 'strerror', None) or str(error) or type(error).__name__
+
+
+def has_suffix(path: str | Path, suffixes: Sequence[str]) -> bool:
+    """Whether the name of a file ends with one of these suffixes, in upper or lower case.
+
+    Hidden files are excluded: macOS creates files whose names begin with ``._`` next to images.
+    """
+    name = os.path.basename(path)
+    return not name.startswith('.') and name.lower().endswith(tuple(map(str.lower, suffixes)))
+
+
+def count_suffixes(paths: Iterable[Path]) -> str:
+    """Count files by suffix, such as '3 .heic, 1 .mp4'; '' if there are none."""
+    counts = Counter(path.suffix.lower() or 'without suffix' for path in paths)
+    return ', '.join(f'{count} {printable(suffix)}' for suffix, count in counts.most_common())
 
 
 def check_depth(image: Image.Image, path: str | Path) -> None:
