@@ -81,6 +81,8 @@ class StreamTrainLoop(IterBasedTrainLoop):
     def next_batch(self) -> Any:
         """Return the batch of the next iteration."""
         if self._batches is None:
+            # a resumed run takes the seed of its checkpoint after the loader was built
+            self.dataloader.sampler.seed = self.runner.seed
             self.dataloader.sampler.skip(self.iter * self.dataloader.batch_size)
             self._batches = iter(self.dataloader)
         return next(self._batches)

@@ -25,7 +25,7 @@ from ..models.data_preprocessor import MultiDomainDataPreprocessor
 from ..models.decode_heads import as_levels, head_logits
 from ..models.losses import resize_logits
 from ..models.recomputation import recompute_blocks
-from ..models.train_step import train_step
+from ..models.train_step import AsyncBool, train_step
 from ..visualization.columns import Classes, Columns, Images
 
 # name of the network's optimiser wrapper if there are several wrappers
@@ -95,8 +95,8 @@ class DomainSegmentor(EncoderDecoder):
     separate_optimisers: tuple[str, ...] = ()
     # names of the target domains, in the order of the data set; None: targets are ignored
     targets: list[str] | None = None
-    # whether the loss of the last training step was finite; otherwise the step was skipped
-    step_is_finite: bool = True
+    # whether loss and gradients of the last training step were finite, so that it was not skipped
+    step_is_finite: AsyncBool = AsyncBool(torch.tensor(True))
 
     def __init__(
         self,

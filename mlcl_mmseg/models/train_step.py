@@ -1,4 +1,4 @@
-"""One optimiser step with one or more backward passes, skipped if the loss is not finite."""
+"""One optimiser step with one or more backward passes, skipped if anything is not finite."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import torch
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapper
-from torch import Tensor
+from torch import Tensor, nn
 from torch.profiler import record_function
 
 from ..errors import InputError
@@ -22,10 +22,13 @@ class AsyncBool:
 
     Args:
         value (Tensor): A bool scalar.
+
+    Attributes:
+        on_device (Tensor): The same scalar.
     """
 
     def __init__(self, value: Tensor) -> None:
-        self.value, self.copied = value, None
+        self.on_device, self.value, self.copied = value, value, None
         if value.is_cuda:
             self.value = torch.empty((), dtype=torch.bool, pin_memory=True)
             self.value.copy_(value, non_blocking=True)
@@ -47,8 +50,10 @@ def train_step(
 ) -> dict[str, Tensor]:
     """Run a forward and a backward pass for every turn, then one update.
 
-    Afterwards, ``step_is_finite`` of the segmentor is True if the update was made. If the loss was
-    not finite, weights, running statistics and the state of the optimiser are unchanged.
+    Afterwards, ``step_is_finite`` of the segmentor is true if the update was made. If the loss or a
+    gradient was not finite, weights and the state of the optimiser are unchanged. If the loss was
+    not finite, running statistics are unchanged as well; under a finite loss, those of the forward
+    pass are finite.
 
     Args:
         model (BaseModel): A :class:`~mlcl_mmseg.methods.base.DomainSegmentor`, or its distributed
@@ -91,14 +96,45 @@ def train_step(
                 figures = mean_figures(figures)
                 is_finite = AsyncBool(torch.isfinite(figures['loss']))
             optim_wrapper.backward(optim_wrapper.scale_loss(loss))
-    segmentor.step_is_finite = bool(is_finite)
     with record_function('optimiser'):
-        if segmentor.step_is_finite:
-            optim_wrapper.step()
+        if is_finite:
+            is_finite = update(optim_wrapper, is_finite.on_device)
         else:
             unpack(statistics, buffers)
         optim_wrapper.zero_grad()
+    segmentor.step_is_finite = is_finite
     return figures
+
+
+def update(optim_wrapper: OptimWrapper, is_finite: Tensor) -> AsyncBool:
+    """Update the weights of an optimiser unless one of its gradients is not finite.
+
+    Fused optimisers decide on the device, so that the host does not have to wait for the backward
+    pass. With loss scaling (fp16), the scaler makes this decision.
+
+    Args:
+        optim_wrapper (OptimWrapper): The wrapper of the optimiser.
+        is_finite (Tensor): A bool scalar; if it is False, nothing is updated either.
+
+    Returns:
+        AsyncBool: Whether the weights were updated.
+    """
+    optimizer = optim_wrapper.optimizer
+    if hasattr(optim_wrapper, 'loss_scaler'):
+        optim_wrapper.step()
+        return AsyncBool(is_finite)
+    parameters = [each for group in optimizer.param_groups for each in group['params']]
+    # the norm of all gradients; a limit of infinity changes none of them
+    norm = nn.utils.clip_grad_norm_(parameters, torch.inf)
+    updated = AsyncBool(is_finite & torch.isfinite(norm))
+    # in its first step, fused SGD takes its momentum from the gradients whatever it is told
+    if optimizer.state and getattr(optimizer, '_step_supports_amp_scaling', False):
+        optimizer.grad_scale, optimizer.found_inf = None, (~updated.on_device).float()
+        optim_wrapper.step()
+        del optimizer.grad_scale, optimizer.found_inf
+    elif updated:
+        optim_wrapper.step()
+    return updated
 
 
 def pack(tensors: Sequence[Tensor]) -> dict[torch.dtype, Tensor]:

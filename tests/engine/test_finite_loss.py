@@ -13,6 +13,7 @@ from mlcl_mmseg.datasets.multi_domain import StreamPosition
 from mlcl_mmseg.engine.hooks import FiniteLossHook
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.methods.adversarial import AdversarialWarmup
+from mlcl_mmseg.models.train_step import AsyncBool
 
 
 class Weights(Hook):
@@ -49,6 +50,27 @@ def break_steps(monkeypatch):
     return break_steps
 
 
+@pytest.fixture
+def break_gradients(monkeypatch):
+    """Let one gradient of the given steps, counted from 1, be no number; the loss is finite."""
+
+    def break_gradients(*steps):
+        original, calls = AdversarialWarmup.loss, []
+
+        def loss(self, inputs, data_samples=None):
+            calls.append(1)
+            losses = original(self, inputs, data_samples)
+            if len(calls) in steps:
+                weight = self.backbone.conv1.weight
+                # the square root of 0 is 0, and its gradient is infinite
+                losses['loss_root'] = (weight[0, 0, 0, 0] - weight[0, 0, 0, 0].detach()).sqrt()
+            return losses
+
+        monkeypatch.setattr(AdversarialWarmup, 'loss', loss)
+
+    return break_gradients
+
+
 def train(config):
     config.model.backbone.norm_cfg = dict(type='BN', requires_grad=True)
     config.model.backbone.norm_eval = False
@@ -78,6 +100,35 @@ def test_a_step_is_skipped_and_told(toy_config, break_steps):
     assert all(torch.isfinite(each).all() for each in after[2])
 
 
+@pytest.mark.parametrize('fused', [True, False])
+@pytest.mark.parametrize('step', [1, 2])
+def test_a_step_whose_gradient_is_not_finite_is_skipped_and_told(
+    toy_config, break_gradients, step, fused
+):
+    """Weights and optimisers are as they were; statistics are those of the forward pass."""
+    break_gradients(step)
+    config = toy_config('warmup', 3, 3)
+    config.optim_wrapper.network.optimizer.fused = fused
+    runner, after = train(config)
+    (log,) = Path(runner.work_dir).glob('*/*.log')
+    (record,) = [line for line in log.read_text().splitlines() if 'is skipped' in line]
+    assert f'Iteration {step} is skipped, a gradient is not finite' in record
+    assert all(torch.isfinite(each).all() for each in after[2])
+    names = [*runner.model.state_dict()]
+    changed = [
+        name
+        for name, old, new in zip(names, after[step - 1], after[step])
+        if not torch.equal(old, new)
+    ]
+    assert changed and (step == 1 or not torch.equal(after[0][0], after[2][0]))
+    if step == 2:
+        changed = [name for name, *pair in zip(names, *after[:2]) if not torch.equal(*pair)]
+        assert changed
+        assert all('running' in name or 'num_batches' in name for name in changed)
+        # the states of the optimisers
+        assert all(map(torch.equal, after[0][len(names) :], after[1][len(names) :]))
+
+
 def test_the_images_of_all_processes_are_named(tmp_path):
     """Whichever has the loss that is not finite."""
     context = multiprocessing.get_context('fork')
@@ -98,13 +149,11 @@ def skip_step(rank, folder):
     )
     logger = SimpleNamespace(warning=(folder / str(rank)).write_text)
     source, target = (dict(img_path=[f'{name}_{rank}.png']) for name in ('source', 'dusk'))
-    model = SimpleNamespace(step_is_finite=False)
-    FiniteLossHook().after_train_iter(
-        SimpleNamespace(iter=1, logger=logger, model=model),
-        0,
-        dict(source=source, targets=[target]),
-        dict(loss=torch.tensor(torch.inf)),
-    )
+    model = SimpleNamespace(step_is_finite=AsyncBool(torch.tensor(False)))
+    hook, runner = FiniteLossHook(), SimpleNamespace(iter=1, logger=logger, model=model)
+    batch, outputs = dict(source=source, targets=[target]), dict(loss=torch.tensor(torch.inf))
+    hook.after_train_iter(runner, 0, batch, outputs)
+    hook.after_train(runner)
 
 
 def test_too_many_in_a_row_end_the_training(toy_config, break_steps):

@@ -14,6 +14,8 @@ from mmseg.registry import HOOKS
 # registers the file backend
 from ... import durable_files  # noqa: F401
 from ...methods.base import DomainSegmentor, segmentor_of
+from ..resumed_checkpoint import keep_what_is_resumed
+from ..runner_access import is_resuming, starting_checkpoint
 
 
 @HOOKS.register_module()
@@ -49,12 +51,19 @@ class DurableCheckpointHook(CheckpointHook):
             omit(checkpoint, segmentor.resume_parts)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Restore MMEngine's history of its logs from tensors."""
-        scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
-        for name, value in scalars.items():
-            if isinstance(value, dict):
-                history, count = value['history'].numpy(), value['count'].numpy()
-                scalars[name] = HistoryBuffer(history, count, value['max_length'])
+        """Let a resumed run read only what :mod:`~mlcl_mmseg.engine.resumed_checkpoint` checks.
+
+        Raises:
+            InputError: If a part of the checkpoint has another form.
+        """
+        if not is_resuming(runner):
+            return
+        path = str(starting_checkpoint(runner))
+        for name in keep_what_is_resumed(checkpoint, path, runner.work_dir):
+            # a later best checkpoint has replaced it, and no checkpoint after that one is left
+            runner.logger.warning(
+                f'{name} does not exist: the best checkpoint is determined again from here on.'
+            )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         with self.removals_last():

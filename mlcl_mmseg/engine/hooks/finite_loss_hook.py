@@ -1,5 +1,8 @@
-"""Report of steps whose loss is not finite, and stop of the training after too many of them."""
+"""Report of steps whose loss or gradient is not finite, and stop after too many of them."""
 
+from typing import NamedTuple
+
+import numpy as np
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -8,11 +11,30 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...methods.base import segmentor_of
+from ...models.train_step import AsyncBool
+
+
+class Step(NamedTuple):
+    """A step whose result is not yet known to the host.
+
+    Attributes:
+        iteration (int): Its number, from 1.
+        is_finite (AsyncBool): Whether weights were updated.
+        outputs (dict[str, Tensor]): Its figures.
+        images (list[str]): The images of this process.
+    """
+
+    iteration: int
+    is_finite: AsyncBool
+    outputs: dict[str, Tensor]
+    images: list[str]
 
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Log the images of each step that was skipped because its loss was infinite or NaN.
+    """Log the images of each step that was skipped because its loss or gradient was not finite.
+
+    A step is reported after the next one, so that the host does not wait for the device.
 
     Args:
         patience (int): Consecutive skipped steps after which training stops.
@@ -23,34 +45,49 @@ class FiniteLossHook(Hook):
     def __init__(self, patience: int = 10) -> None:
         self.patience = patience
         self.in_a_row = 0
+        self.last: Step | None = None
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict[str, Tensor]
     ) -> None:
-        """Check whether the loss of a step was finite.
+        """Check the step before this one.
 
         Raises:
-            InputError: If the last ``patience`` steps were skipped.
+            InputError: If ``patience`` consecutive steps were skipped.
         """
-        if segmentor_of(runner).step_is_finite:
-            self.in_a_row = 0
-            return
-        self.in_a_row += 1
-        names = [
+        self.check(runner)
+        images = [
             name
             for domain in (data_batch['source'], *data_batch['targets'])
             for name in domain['img_path']
         ]
-        # the loss is the mean over all processes, so that all processes reach this line
-        names = [name for share in all_gather_object(names) for name in share]
-        figures = {name: float(value) for name, value in outputs.items()}
+        is_finite = segmentor_of(runner).step_is_finite
+        self.last = Step(runner.iter + 1, is_finite, dict(outputs), images)
+
+    def after_train(self, runner: Runner) -> None:
+        """Check the last step."""
+        self.check(runner)
+
+    def check(self, runner: Runner) -> None:
+        """Report the last step if it was skipped."""
+        step, self.last = self.last, None
+        if step is None:
+            return
+        if step.is_finite:
+            self.in_a_row = 0
+            return
+        self.in_a_row += 1
+        # loss and gradient are means over all processes, so that all processes reach this line
+        images = [name for share in all_gather_object(step.images) for name in share]
+        figures = {name: float(value) for name, value in step.outputs.items()}
+        what = 'its loss' if not np.isfinite(figures['loss']) else 'a gradient'
         runner.logger.warning(
-            f'Iteration {runner.iter + 1} is skipped, its loss is not finite: {figures}. Images: '
-            f'{", ".join(names)}.'
+            f'Iteration {step.iteration} is skipped, {what} is not finite: {figures}. Images: '
+            f'{", ".join(images)}.'
         )
         if self.in_a_row >= self.patience:
             raise InputError(
-                f'The loss was not finite in {self.in_a_row} consecutive iterations, the last is '
-                f'{runner.iter + 1}: lower the learning rate, or check the images that are named '
-                'in the log.'
+                f'The loss or a gradient was not finite in {self.in_a_row} consecutive iterations, '
+                f'the last is {step.iteration}: lower the learning rate, or check the images that '
+                'are named in the log.'
             )

@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mlcl_mmseg.methods.adversarial import DiscriminatorHook
 from mlcl_mmseg.methods.adversarial.hook import accuracy
+from mlcl_mmseg.models.train_step import AsyncBool
 
 LOSSES = dict(vanilla=F.binary_cross_entropy_with_logits, LS=F.mse_loss)
 
@@ -73,12 +74,15 @@ def test_one_step_against_the_gradient(runner_of, gan):
     assert model.self_information_maps is None
 
 
-@pytest.mark.parametrize('broken', ['network', 'discriminator'])
+@pytest.mark.parametrize('broken', ['network', 'discriminator', 'gradient'])
 def test_they_skip_a_step_that_is_not_finite(runner_of, broken):
     runner = runner_of()
     before = weights(runner.model)
     if broken == 'network':
-        runner.model.step_is_finite = False
+        runner.model.step_is_finite = AsyncBool(torch.tensor(False))
+    elif broken == 'gradient':
+        parameter = next(runner.model.discriminators.parameters())
+        parameter.requires_grad_(True).register_hook(lambda gradient: gradient * torch.inf)
     else:
         runner.model.self_information_maps[1][0][:] = torch.nan
     update(runner)

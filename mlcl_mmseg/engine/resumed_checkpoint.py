@@ -1,0 +1,133 @@
+"""What a resumed training takes from a checkpoint: a checked record, and nothing else.
+
+MMEngine runs the string ``meta['config']`` of a checkpoint as Python and removes the files that
+``message_hub`` names. Here, a resumed run takes numbers and tensors of a declared form from the
+checkpoint, and lists the files of its work dir again.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from mmengine.logging import HistoryBuffer
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt
+from torch import Tensor
+
+from ..errors import InputError
+from ..json_records import check_form
+
+Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
+# files that a run writes and may remove again
+CHECKPOINT, BEST = re.compile(r'iter_(\d+)\.pth'), re.compile(r'best_.+_iter_(\d+)\.pth')
+
+
+class Meta(BaseModel):
+    """``meta``: the position of the run, its seed, and the data set that it was trained on."""
+
+    epoch: Count = 0
+    iter: Count
+    seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] | None = None
+    dataset_meta: dict[str, Any] = {}
+
+
+class History(BaseModel):
+    """A logged figure, as :class:`DurableCheckpointHook` stores it."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    history: Tensor
+    count: Tensor
+    max_length: Annotated[StrictInt, Field(ge=1, lt=2**63)]
+
+    def buffer(self) -> HistoryBuffer:
+        """Return MMEngine's form of the figure."""
+        if self.history.ndim != 1 or self.history.shape != self.count.shape:
+            raise ValueError(
+                f'log_scalars has {list(self.history.shape)} values and {list(self.count.shape)} '
+                'counts'
+            )
+        return HistoryBuffer(self.history.numpy(), self.count.numpy(), self.max_length)
+
+
+class MessageHub(BaseModel):
+    """``message_hub``: logged figures, and the figures and names of the best checkpoints."""
+
+    log_scalars: dict[str, History] = {}
+    runtime_info: dict[str, Any] = {}
+
+
+class Resumed(BaseModel):
+    """The parts of a checkpoint that MMEngine's Runner resumes from."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    meta: Meta
+    message_hub: MessageHub
+    state_dict: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    param_schedulers: list[dict[str, Any]] | dict[str, list[dict[str, Any]]] = []
+
+
+def keep_what_is_resumed(checkpoint: dict[str, Any], path: str, work_dir: str) -> list[str]:
+    """Replace the parts of a checkpoint that MMEngine resumes from by what is checked.
+
+    Other entries, such as averaged weights, belong to hooks and stay.
+
+    Args:
+        checkpoint (dict): The content of the file, which is changed.
+        path (str): The file.
+        work_dir (str): The work dir of the resumed run.
+
+    Returns:
+        list[str]: Names of the best checkpoints that no longer exist.
+
+    Raises:
+        InputError: If a part has another form. The message names the first value that is wrong.
+    """
+    try:
+        resumed = check_form(checkpoint, Resumed)
+        scalars = {name: each.buffer() for name, each in resumed.message_hub.log_scalars.items()}
+        info, gone = runtime_info(resumed, Path(work_dir))
+    except ValueError as error:
+        raise InputError(
+            f'{path} is not a checkpoint from which a training can be resumed ({error}): resume '
+            'from an iter_*.pth that tools/train.py wrote, or start again without --resume.'
+        ) from error
+    info['last_ckpt'] = str(path)
+    checkpoint['meta'] = resumed.meta.model_dump()
+    checkpoint['message_hub'] = dict(
+        log_scalars=scalars, runtime_info=info, resumed_keys=dict.fromkeys([*scalars, *info], True)
+    )
+    return gone
+
+
+def runtime_info(resumed: Resumed, work_dir: Path) -> tuple[dict[str, Any], list[str]]:
+    """The best checkpoints of a run with their figures, and the checkpoints in its work dir.
+
+    Returns:
+        tuple: The entries for MMEngine's message hub, and the names of the best checkpoints that
+        no longer exist.
+
+    Raises:
+        ValueError: If an entry has another form.
+    """
+    found = resumed.message_hub.runtime_info
+    iterations = sorted(
+        int(match[1]) for path in work_dir.iterdir() if (match := CHECKPOINT.fullmatch(path.name))
+    )
+    info: dict[str, Any] = dict(
+        keep_ckpt_ids=[each for each in iterations if each <= resumed.meta.iter]
+    )
+    gone = []
+    # 'best_ckpt' with one figure, 'best_ckpt_mIoU' and others with several
+    for key in [key for key in found if key.startswith('best_ckpt') and found[key] is not None]:
+        score_key = key.replace('best_ckpt', 'best_score', 1)
+        name = Path(check_form(found[key], str)).name
+        score = check_form(found.get(score_key), FiniteFloat)
+        if not BEST.fullmatch(name):
+            raise ValueError(f'{key} is {name!r}, not a name such as best_mIoU_iter_1000.pth')
+        if (work_dir / name).is_file():
+            info |= {key: str(work_dir / name), score_key: score}
+        else:
+            gone.append(name)
+    return info, gone
