@@ -7,6 +7,7 @@ and only as much as the size requires.
 """
 
 import bisect
+import math
 import struct
 import zlib
 
@@ -17,6 +18,10 @@ import torch
 SHARE = 4
 # the exponent of the power of two; whether values are differences; C, h and w
 HEADER = struct.Struct('<BBHHH')
+# limit of the number of values: 256 MiB as float32, more than 30 classes at 2048x1024 pixels
+MAX_VALUES = 2**26
+# limit of the size of an encoded file: values that cannot be compressed
+MAX_BYTES = 2 * MAX_VALUES + 2**20
 # (exponent, differences) from fine to coarse; the last form is for noise. Steps are at most 2^-11
 # or 2^(exponent - 24), whichever is larger, so that errors are always below 1/255.
 FORMS = [*((exponent, True) for exponent in range(18)), (17, False)]
@@ -75,9 +80,17 @@ def decode(content: bytes) -> np.ndarray:
     Raises:
         ValueError, zlib.error, struct.error: If the content is damaged or has another format.
     """
-    content = zlib.decompress(content)
-    exponent, differences, *shape = HEADER.unpack_from(content)
-    high, low = np.frombuffer(content, np.uint8, offset=HEADER.size).reshape(2, *shape)
+    inflate = zlib.decompressobj()
+    header = inflate.decompress(content, HEADER.size)
+    exponent, differences, *shape = HEADER.unpack(header)
+    num_values = math.prod(shape)
+    if exponent >= len(FORMS) - 1 or differences > 1 or not 0 < num_values <= MAX_VALUES:
+        raise ValueError(f'its header is {(exponent, differences, *shape)}')
+    # one byte more than expected, so that a longer file is noticed without inflating all of it
+    values = inflate.decompress(inflate.unconsumed_tail, 2 * num_values + 1)
+    if len(values) != 2 * num_values or not inflate.eof or inflate.unused_data:
+        raise ValueError(f'it does not have {2 * num_values} bytes of values')
+    high, low = np.frombuffer(values, np.uint8).reshape(2, *shape)
     code = (high.astype(np.uint16) << 8) | low
     if differences:
         code = (code >> 1) ^ -(code & 1)
@@ -85,5 +98,8 @@ def decode(content: bytes) -> np.ndarray:
         for row in range(1, shape[1]):
             code[:, row] += code[:, row - 1]
         np.cumsum(code, axis=2, dtype=np.uint16, out=code)
+    # values from 0 to 1 have the codes from 0 to that of 1; negative ones, infinity and NaN follow
+    if code.max() > np.float16(2.0**-exponent).view(np.uint16):
+        raise ValueError('it has values that are not probabilities')
     # PyTorch converts float16 faster than NumPy
     return (torch.from_numpy(code.view(np.float16)).float() * 2.0**exponent).numpy()

@@ -4,7 +4,8 @@ A file is named ``<root>/iter_<k>/<domain>/<sample name>.soft`` and contains (C,
 probabilities at feature resolution, encoded by :func:`encode`. A generation is written under a
 temporary name, flushed, and renamed when every process has finished, so that a folder with the
 final name is always complete. Its manifest records how the generation was made, and the number and
-size of its files.
+size of its files. Beside it are the weights of the network that made it, so that damaged files can
+be made again.
 """
 
 import json
@@ -17,14 +18,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.dist import barrier, is_main_process
+from pydantic import BaseModel, StrictInt
+from torch import Tensor
 
-from ..durable_files import flush_folder, write_durably, write_errors_told
+from ..durable_files import flush_folder, write_durably, write_errors_told, writing_durably
 from ..errors import InputError, MissingFileError
-from .encoding import decode, encode
+from ..json_records import read_record
+from ..untrusted_files import read_file
+from .encoding import MAX_BYTES, decode, encode
 
 MANIFEST = 'manifest.json'
 SUFFIX = '.soft'
+NETWORK = 'network.pth'
+
+
+class Manifest(BaseModel):
+    """How a generation was made.
+
+    Attributes:
+        checkpoint (str): The checkpoint that had the weights of the network, for the user.
+        weights (str): A digest of these weights.
+        files (dict[str, dict[str, int]]): By target, the number of ``images`` and their ``bytes``.
+    """
+
+    checkpoint: str
+    weights: str
+    files: dict[str, dict[str, StrictInt]]
 
 
 class PseudoLabelGeneration:
@@ -57,7 +78,7 @@ class PseudoLabelGeneration:
         """Prepare for writing, and remove unfinished generations of interrupted runs."""
         if is_main_process():
             for partial in self.root.glob('iter_*.partial'):
-                shutil.rmtree(partial)
+                remove_folder(partial)
             self.partial_folder.mkdir(parents=True)
         barrier()
 
@@ -77,6 +98,23 @@ class PseudoLabelGeneration:
         with write_errors_told(path):
             path.write_bytes(encode(soft_pseudo_label))
 
+    @property
+    def network_path(self) -> Path:
+        """The weights of the network that made the complete generation."""
+        return self.folder / NETWORK
+
+    def write_network(self, weights: dict[str, Tensor]) -> None:
+        """Write the weights of the network that makes the generation.
+
+        Args:
+            weights (dict[str, Tensor]): The tensors on the CPU, by name.
+
+        Raises:
+            InputError: If the disk is full.
+        """
+        with writing_durably(self.partial_folder / NETWORK) as partial:
+            torch.save(dict(state_dict=weights), partial)
+
     def finish(self, made_with: dict[str, Any]) -> None:
         """Rename the generation to its final name once every process has written its share.
 
@@ -89,29 +127,25 @@ class PseudoLabelGeneration:
             manifest = dict(**made_with, files=count_files(self.partial_folder))
             text = json.dumps(manifest, indent=1) + '\n'
             write_durably(self.partial_folder / MANIFEST, text.encode())
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_folder(self.folder)
             self.partial_folder.rename(self.folder)
             flush_folder(self.root)
         barrier()
 
     @property
-    def manifest(self) -> dict[str, Any] | None:
+    def manifest(self) -> Manifest | None:
         """The manifest that :meth:`finish` has written; None if it is missing or damaged."""
         try:
-            manifest = json.loads((self.folder / MANIFEST).read_text())
-        except (OSError, ValueError):
+            return read_record(self.folder / MANIFEST, Manifest)
+        except InputError:
             return None
-        types = dict(files=dict, checkpoint=str, weights=str)
-        is_complete = isinstance(manifest, dict) and all(
-            isinstance(manifest.get(key), value_type) for key, value_type in types.items()
-        )
-        return manifest if is_complete else None
 
     def find_damage(self) -> str | None:
         """Describe how the files differ from the manifest, for a message; None if they agree."""
-        if self.manifest is None:
+        manifest = self.manifest
+        if manifest is None:
             return f'{self.folder} is missing or has no valid {MANIFEST}'
-        found, expected = count_files(self.folder), self.manifest['files']
+        found, expected = count_files(self.folder), manifest.files
         for domain in {**expected, **found}:
             if found.get(domain) != expected.get(domain):
                 return (
@@ -130,6 +164,14 @@ def count_files(folder: Path) -> dict[str, dict[str, int]]:
     return counts
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with its files; of a link to a folder, only the link."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
 def generations(root: str | Path) -> list[PseudoLabelGeneration]:
     """Return the complete generations in ``root``, the oldest first."""
     numbers = (path.name.removeprefix('iter_') for path in Path(root).glob('iter_*'))
@@ -143,7 +185,7 @@ def remove_generations(root: str | Path, unwanted: Callable[[int], bool]) -> Non
     if is_main_process():
         for generation in generations(root):
             if unwanted(generation.iteration):
-                shutil.rmtree(generation.folder)
+                remove_folder(generation.folder)
     barrier()
 
 
@@ -166,7 +208,7 @@ def load_soft_pseudo_label(path: str) -> np.ndarray:
     if not Path(path).is_file():
         raise MissingFileError(f'The pseudo-label {path} is missing: {remedy}.')
     try:
-        return decode(Path(path).read_bytes())
+        return decode(read_file(path, MAX_BYTES, remedy))
     except (ValueError, zlib.error, struct.error) as error:
         # a resumed run notices a missing file but not a damaged one
         Path(path).unlink()

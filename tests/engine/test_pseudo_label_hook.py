@@ -131,36 +131,45 @@ def test_resume_without_its_labels(toy_config, warmup_checkpoint):
     config = mlcl_config(toy_config, warmup_checkpoint, max_iters=3)
     run(config)
     shutil.rmtree(Path(config.work_dir, 'pseudo_labels/iter_2'))
-    message = r'iter_2 is missing or has no valid manifest.json, and the checkpoint .* is gone'
+    message = r'iter_2 is missing or has no valid manifest.json, and the weights .* are missing'
     with pytest.raises(FileNotFoundError, match=message):
         resume(toy_config, warmup_checkpoint, 3)
 
 
 def test_damaged_labels_are_made_anew(toy_config, warmup_checkpoint, falling_scores):
-    """With the checkpoint that made them; the network goes on with its own weights."""
+    """With the weights that made them; the network goes on with its own weights.
+
+    The checkpoint that had these weights need not exist: a later best one may have replaced it.
+    """
     config = mlcl_config(toy_config, warmup_checkpoint, max_iters=3)
     run(config)
     generation = PseudoLabelGeneration(Path(config.work_dir, 'pseudo_labels'), 2)
-    assert generation.manifest['checkpoint'] in map(str, Path(config.work_dir).glob('best_*.pth'))
+    Path(generation.manifest.checkpoint).unlink()
     path = Path(generation.path('dusk', '0'))
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
     runner, recorder = resume(toy_config, warmup_checkpoint, 3, max_iters=4)
     assert path.read_bytes() == whole
+    assert generation.find_damage() is None and generation.network_path.is_file()
     resumed = torch.load(Path(runner.work_dir, 'iter_3.pth'), weights_only=False)
     for name, value in resumed['state_dict'].items():
         assert torch.equal(recorder.weights[3][name], value), name
 
 
-def test_damaged_labels_whose_checkpoint_is_another_now(
-    toy_config, warmup_checkpoint, falling_scores
+@pytest.mark.parametrize('damage', ['other', 'missing'])
+def test_damaged_labels_without_the_weights_that_made_them(
+    toy_config, warmup_checkpoint, falling_scores, damage
 ):
     config = mlcl_config(toy_config, warmup_checkpoint, max_iters=3)
     run(config)
     generation = PseudoLabelGeneration(Path(config.work_dir, 'pseudo_labels'), 2)
     Path(generation.path('dusk', '0')).unlink()
-    shutil.copy(warmup_checkpoint, generation.manifest['checkpoint'])
-    with pytest.raises(FileNotFoundError, match=r'dusk has .* that made .* has changed: restore'):
+    if damage == 'other':
+        shutil.copy(warmup_checkpoint, generation.network_path)
+    else:
+        generation.network_path.unlink()
+    message = r'dusk has .*, and the weights that made .*network.pth, are missing or damaged: res'
+    with pytest.raises(FileNotFoundError, match=message):
         resume(toy_config, warmup_checkpoint, 3, max_iters=4)
 
 

@@ -1,4 +1,5 @@
 import json
+import struct
 import zlib
 from pathlib import Path
 
@@ -147,6 +148,24 @@ class TestEncoding:
         assert len(encode(smooth_map(shape, (4, 6), 60))) < np.prod(shape) / 2
 
 
+def bomb(shape):
+    """A megabyte of zeros in a kilobyte, whatever the header announces."""
+    return zlib.compress(HEADER.pack(0, 0, *shape) + bytes(10**6))
+
+
+def with_values(value):
+    return encode_as(torch.tensor([[[value, 0.5]]]), 0, False)
+
+
+@given(st.binary(min_size=HEADER.size, max_size=60), st.booleans())
+def test_any_content_is_probabilities_or_a_refusal(content, is_deflated):
+    try:
+        found = decode(zlib.compress(content) if is_deflated else content)
+    except (ValueError, zlib.error, struct.error):
+        return
+    assert found.dtype == np.float32 and 0 <= found.min() <= found.max() <= 1
+
+
 class TestStore:
     def test_round_trip(self, tmp_path):
         soft = torch.rand(3, 4, 5).softmax(0).numpy()
@@ -185,7 +204,7 @@ class TestStore:
         for name in ('a', 'city/b'):
             generation.write('dusk', name, np.ones((2, 2, 2)))
         generation.finish(dict(checkpoint='x.pth', weights='0'))
-        assert generation.manifest['checkpoint'] == 'x.pth'
+        assert generation.manifest.checkpoint == 'x.pth'
         assert generation.find_damage() is None
         path = Path(generation.path('dusk', 'city/b'))
         whole = path.read_bytes()
@@ -216,8 +235,8 @@ class TestStore:
         path = generation.folder / 'manifest.json'
         manifest = json.loads(path.read_text())
         path.write_text(json.dumps(changes if changes is None else {**manifest, **changes}))
-        assert (generation.manifest == manifest) is is_whole
-        assert is_whole or generation.manifest is None
+        found = generation.manifest
+        assert found.model_dump() == manifest if is_whole else found is None
 
     @pytest.mark.parametrize(
         ('content', 'message'),
@@ -226,6 +245,13 @@ class TestStore:
             (b'', r'was damaged \(.*\) and has been removed: stop the run'),
             (encode(np.ones((2, 2, 2)))[:-1], 'was damaged'),
             (zlib.compress(b'no header, no values'), 'was damaged'),
+            (bomb((1, 1, 2)), r'was damaged \(it does not have 4 bytes of values\)'),
+            (bomb((65535, 65535, 1)), r'was damaged \(its header is .*65535, 65535, 1\)\)'),
+            (with_values(-0.5), 'was damaged .it has values that are not probabilities'),
+            (with_values(1.01), 'was damaged .it has values that are not probabilities'),
+            (with_values(np.nan), 'was damaged .it has values that are not probabilities'),
+            (with_values(np.inf), 'was damaged .it has values that are not probabilities'),
+            (encode(np.ones((2, 2, 2))) + b'x', 'was damaged'),
         ],
     )
     def test_a_damaged_file_is_named(self, tmp_path, content, message):

@@ -12,6 +12,7 @@ from mmengine.dist import get_dist_info, is_main_process
 from mmengine.runner import Runner, load_checkpoint
 from mmseg.registry import HOOKS
 from rich.progress import track
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ...datasets.domain import DomainDataset
@@ -82,8 +83,8 @@ class PseudoLabelHook(RefreshHook):
         """Make the first pseudo-labels, or restore those in use when the run was interrupted.
 
         Raises:
-            MissingFileError: If the pseudo-labels of a resumed run are damaged, and the checkpoint
-                that made them no longer exists.
+            MissingFileError: If the pseudo-labels of a resumed run are damaged, and so are the
+                weights beside them.
         """
         if runner.iter < runner.max_iters:
             # generations of another run, or made after the checkpoint from which the run resumes
@@ -102,27 +103,27 @@ class PseudoLabelHook(RefreshHook):
         self.use(runner, generation)
 
     def regenerate(self, runner: Runner, generation: PseudoLabelGeneration, damage: str) -> None:
-        """Make a generation again with the checkpoint that made it.
+        """Make a generation again with the network that made it, whose weights it contains.
 
         Raises:
-            MissingFileError: If the checkpoint does not exist or its weights have changed.
+            MissingFileError: If these weights are missing or damaged as well.
         """
-        manifest = generation.manifest or {}
-        path = Path(manifest.get('checkpoint', ''))
-        places = [place for place in (path, Path(runner.work_dir, path.name)) if place.is_file()]
+        manifest = generation.manifest
         segmentor = segmentor_of(runner)
         weights = {name: value.clone() for name, value in segmentor.state_dict().items()}
-        if places:
+        is_whole = False
+        if manifest is not None and generation.network_path.is_file():
             segmentor.require(segmentor.labelling_parts)
-            load_checkpoint(segmentor, str(places[0]), map_location='cpu')
-        if not places or weights_digest(segmentor) != manifest['weights']:
+            load_checkpoint(segmentor, str(generation.network_path), map_location='cpu')
+            is_whole = weights_digest(segmentor) == manifest.weights
+        if manifest is None or not is_whole:
             raise MissingFileError(
-                f'{damage}, and the checkpoint that made these pseudo-labels '
-                f'({manifest.get("checkpoint", "unknown")}) is gone or has changed: restore the '
-                'files or start a new run.'
+                f'{damage}, and the weights that made these pseudo-labels, '
+                f'{generation.network_path}, are missing or damaged: restore the files or start a '
+                'new run.'
             )
-        runner.logger.info(f'{damage}: made again with {places[0]}.')
-        self.generate(runner, manifest['checkpoint'], generation.iteration)
+        runner.logger.info(f'{damage}: made again with {generation.network_path}.')
+        self.generate(runner, manifest.checkpoint, generation.iteration)
         segmentor.load_state_dict(weights)
 
     def use(self, runner: Runner, generation: PseudoLabelGeneration) -> None:
@@ -171,6 +172,8 @@ class PseudoLabelHook(RefreshHook):
                     ]
                 wait_for(written)
         segmentor.train(was_training)
+        if is_main_process():
+            generation.write_network(labelling_weights(segmentor))
         generation.finish(
             dict(
                 iteration=iteration,
@@ -228,12 +231,20 @@ class TargetImages(Dataset):
         return self.domain.run_pipeline(self.pipeline, self.domain.get_data_info(index))
 
 
+def labelling_weights(segmentor: MultiTargetSegmentor) -> dict[str, Tensor]:
+    """Return the weights that predict pseudo-labels, on the CPU."""
+    return {
+        name: value.cpu()
+        for name, value in segmentor.state_dict().items()
+        if name.startswith(segmentor.labelling_parts)
+    }
+
+
 def weights_digest(segmentor: MultiTargetSegmentor) -> str:
     """Return the SHA-256 of the weights that predict pseudo-labels."""
     digest = hashlib.sha256()
-    for name, value in segmentor.state_dict().items():
-        if name.startswith(segmentor.labelling_parts):
-            digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    for value in labelling_weights(segmentor).values():
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
