@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mmengine.config import Config
 
 from mlcl_mmseg.command_line import add_cfg_options, end_with_sentence, load_config
+from mlcl_mmseg.engine.config_record import write_config
 from mlcl_mmseg.errors import InputError
 
 # value of a key that a config does not have
@@ -23,6 +24,11 @@ def parse_args() -> argparse.Namespace:
         '--where',
         metavar='KEY',
         help='a dotted key, such as train_cfg.max_iters: show its value and the files that set it',
+    )
+    parser.add_argument(
+        '--json',
+        metavar='FILE',
+        help='write the config as JSON, such as WORK_DIR/config.json, which the report reads',
     )
     add_cfg_options(parser)
     return parser.parse_args()
@@ -91,7 +97,9 @@ def main() -> None:
     """Print the config or the setting that the command line names."""
     args = parse_args()
     config = load_config(args.config, args.cfg_options, None, 'none')
-    if args.where is None:
+    if args.json is not None:
+        write_config(config, args.json)
+    elif args.where is None:
         print(config.pretty_text)
     else:
         print(explain(config, config.filename, args.where, args.cfg_options))

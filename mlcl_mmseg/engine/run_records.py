@@ -12,7 +12,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import mmcv
 import mmengine
@@ -20,13 +20,48 @@ import mmseg
 import numpy as np
 import torch
 from PIL import Image
+from pydantic import BaseModel, Field, StrictInt, model_validator
 from torch import Tensor
 
-from ..durable_files import write_durably
+from ..datasets.image_files import open_image
+from ..durable_files import write_durably, writing_durably
+from ..errors import InputError
 
 ENVIRONMENT = 'environment.json'
 VALIDATIONS = 'validations'
 PSEUDO_LABELS = 'pseudo_labels'
+
+Count = Annotated[StrictInt, Field(ge=0)]
+Colour = Annotated[StrictInt, Field(ge=0, le=255)]
+
+
+class Validation(BaseModel):
+    """The record of a validation.
+
+    Attributes:
+        iteration (int): The training iteration.
+        classes (list[str]): Names of the C classes.
+        palette (list[tuple[int, int, int]]): Their RGB colours, 0 to 255.
+        confusion (dict[str, list[list[int]]]): By domain, C x C pixel counts, label by prediction.
+        images (dict[str, dict[str, float]]): By domain and sample name, mIoU in percent; NaN for
+            images without a labelled pixel.
+    """
+
+    iteration: Count
+    classes: list[str]
+    palette: list[tuple[Colour, Colour, Colour]]
+    confusion: dict[str, list[list[Count]]]
+    images: dict[str, dict[str, float]]
+
+    @model_validator(mode='after')
+    def check_sizes(self) -> 'Validation':
+        """Check that all parts have the same number of classes."""
+        for size in (len(self.palette), *map(len, self.confusion.values())):
+            if size != len(self.classes):
+                raise ValueError(f'{size} entries for {len(self.classes)} classes')
+        if any(len(row) != len(rows) for rows in self.confusion.values() for row in rows):
+            raise ValueError('a confusion matrix is not square')
+        return self
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -70,7 +105,7 @@ def environment(processes: int, device: torch.device) -> dict[str, str]:
 def cpu_name() -> str:
     """Return the name of the processor, or its architecture if the name is unknown."""
     path = Path('/proc/cpuinfo')
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    for line in path.read_text('utf-8', 'replace').splitlines() if path.is_file() else []:
         if line.startswith('model name'):
             return line.partition(':')[2].strip()
     return platform.machine()
@@ -114,8 +149,8 @@ def write_pseudo_label(path: Path, hard: Tensor, selected: Tensor) -> None:
         selected (Tensor): (h, w) int64, the same class where the method trusts it, 255 elsewhere.
     """
     layers = torch.stack([hard, 255 * (selected == hard)], dim=-1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(layers.byte().numpy()).save(path)
+    with writing_durably(path) as partial:
+        Image.fromarray(layers.byte().numpy()).save(partial, 'PNG')
 
 
 def read_pseudo_label(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -127,8 +162,14 @@ def read_pseudo_label(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         tuple[np.ndarray, np.ndarray]: (h, w) uint8 class indices, and (h, w) bool, True where the
         method trusts a pixel.
+
+    Raises:
+        InputError: If the file is damaged.
     """
-    hard, opacity = np.moveaxis(np.asarray(Image.open(path)), 2, 0)
+    image = open_image(path)
+    if image.mode != 'LA':
+        raise InputError(f'{path} has mode {image.mode}, not LA: remove it.')
+    hard, opacity = np.moveaxis(np.asarray(image), 2, 0)
     return hard, opacity > 0
 
 

@@ -1,25 +1,43 @@
 """The files of a stage in its work dir: checkpoints, and markers of its start and its end."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
+from pydantic import BaseModel, Field, StrictInt
 
 from ..durable_files import write_durably
 from ..errors import InputError, MissingFileError
+from ..json_records import read_record
 from ..safe_load import read_checkpoint
+from .config_record import CONFIG
 
 # markers that are written when a stage starts and when it is complete
 STARTED, COMPLETE = 'started.json', 'complete.json'
 # MMEngine's pointer to the latest checkpoint, which may be incomplete or point elsewhere
 POINTER = 'last_checkpoint'
+
+
+class Marker(BaseModel):
+    """The content of a marker.
+
+    Attributes:
+        settings (dict): The fingerprint of the settings of the stage.
+        best_checkpoint (str, optional): The name of the best checkpoint of a complete stage.
+        iterations (int, optional): The number of iterations of a complete stage.
+    """
+
+    settings: dict[str, Any]
+    best_checkpoint: Annotated[str, Field(pattern=r'^best_[^/]+\.pth$')] | None = None
+    iterations: StrictInt | None = None
 
 
 def stage_name(config: Config) -> str:
@@ -103,7 +121,8 @@ def best_checkpoint(config: Config) -> str:
     Raises:
         InputError: If the file does not exist.
     """
-    best = Path(config.work_dir, read_marker(config, COMPLETE)['best_checkpoint'])
+    name = read_marker(config, COMPLETE).best_checkpoint
+    best = Path(config.work_dir, name or 'its best checkpoint')
     if not best.is_file():
         raise InputError(
             f'{config.work_dir} is complete but {best.name} is missing: put the file back, pass '
@@ -130,10 +149,10 @@ def set_aside(configs: Sequence[Config]) -> None:
         stamp = time.strftime('superseded_%Y%m%d_%H%M%S')
         for config in configs:
             work_dir = Path(config.work_dir)
-            names = (STARTED, COMPLETE, POINTER)
+            names = (STARTED, COMPLETE, CONFIG, POINTER)
             logs = [path.parent for path in work_dir.glob('*/vis_data')]
             old = [*work_dir.glob('*.pth'), *logs, *(work_dir / name for name in names)]
-            for path in filter(Path.exists, old):
+            for path in filter(os.path.lexists, old):
                 (work_dir / stamp).mkdir(exist_ok=True)
                 path.replace(work_dir / stamp / path.name)
             if (work_dir / stamp).is_dir():
@@ -141,23 +160,25 @@ def set_aside(configs: Sequence[Config]) -> None:
     barrier()
 
 
-def read_marker(config: Config, name: str) -> dict:
+def remove_links(config: Config) -> None:
+    """Remove links in place of the files that MMEngine writes without replacing them."""
+    if is_main_process():
+        for name in (POINTER, Path(config.filename or CONFIG).name):
+            path = Path(config.work_dir, name)
+            if path.is_symlink():
+                announce(f'{path} was a symbolic link, which has been removed.')
+                path.unlink()
+    barrier()
+
+
+def read_marker(config: Config, name: str) -> Marker:
     """Read a marker of a stage.
 
     Raises:
-        InputError: If it is missing or cannot be understood.
+        InputError: If it is missing or has another form.
     """
     path = Path(config.work_dir, name)
-    try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict) or 'settings' not in content:
-            raise ValueError('it has no settings')
-        return content
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f'{path} cannot be read ({error}): remove {path.parent} or start again in another '
-            '--work-dir.'
-        ) from error
+    return read_record(path, Marker, f'remove {path.parent} or start again in another --work-dir')
 
 
 def write_marker(config: Config, name: str, content: dict[str, Any]) -> None:

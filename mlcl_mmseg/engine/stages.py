@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from ..durable_files import locked_folder
 from ..errors import InputError
+from .config_record import CONFIG, write_config
 from .rehearsal import check_in_full, rehearse
 from .stage_files import (
     COMPLETE,
@@ -23,6 +24,7 @@ from .stage_files import (
     keeps_best,
     latest_checkpoint,
     read_marker,
+    remove_links,
     resume_from_latest,
     set_aside,
     write_marker,
@@ -142,7 +144,7 @@ def check_resumable(config: Config, settings: dict) -> None:
         InputError: If the settings differ.
     """
     check_same_settings(
-        read_marker(config, STARTED)['settings'],
+        read_marker(config, STARTED).settings,
         settings,
         f'{config.work_dir} was started',
         'resume with the same settings, or start from scratch without --resume',
@@ -156,7 +158,7 @@ def check_usable(config: Config, settings: dict) -> None:
         InputError: If the settings differ.
     """
     check_same_settings(
-        read_marker(config, COMPLETE)['settings'],
+        read_marker(config, COMPLETE).settings,
         settings,
         f'{config.work_dir} is complete but was trained',
         f'pass --cfg-options load_from={best_checkpoint(config)} to use it anyway, or remove it',
@@ -199,6 +201,9 @@ def train_stage(config: Config, settings: dict) -> None:
         InputError: If it ends without the best checkpoint that it should have kept.
     """
     write_marker(config, STARTED, dict(settings=settings))
+    remove_links(config)
+    if is_main_process():
+        write_config(config, Path(config.work_dir, CONFIG))
     runner = Runner.from_cfg(config)
     runner.train()
     best = runner.message_hub.runtime_info.get('best_ckpt')

@@ -1,18 +1,29 @@
 """Read a run from its work dir; this also works while the run is training."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from mmengine.config import Config
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from ..engine.run_records import ENVIRONMENT, PSEUDO_LABELS, VALIDATIONS
-from ..engine.stage_files import COMPLETE, STARTED
+from ..engine.config_record import CONFIG, read_config
+from ..engine.run_records import ENVIRONMENT, PSEUDO_LABELS, VALIDATIONS, Validation
+from ..engine.stage_files import COMPLETE, STARTED, Marker
 from ..errors import InputError, MissingFileError
+from ..json_records import LARGEST, parse_record, read_record
 from ..methods.base import PublishedFigures, segmentor_class
+from ..untrusted_files import read_file
+
+
+class Line(BaseModel):
+    """A line of ``scalars.json``: an iteration and figures."""
+
+    model_config = ConfigDict(extra='allow')
+
+    step: Annotated[StrictInt, Field(ge=0)]
 
 
 @dataclass
@@ -99,8 +110,9 @@ def read_run(folder: str | Path, name: str) -> Run:
         InputError: If a file of the run is damaged.
     """
     folder = Path(folder)
-    path = config_file(folder)
-    started = folder / STARTED
+    if not folder.is_dir():
+        raise MissingFileError(f'{folder} does not exist: pass the work dir of a run.')
+    started, path = folder / STARTED, folder / CONFIG
     if not started.is_file():
         raise MissingFileError(f'{folder} has no {STARTED}: pass a work dir of tools/train.py.')
     lines = read_lines(folder)
@@ -109,40 +121,23 @@ def read_run(folder: str | Path, name: str) -> Run:
             f'{folder} has no figures yet (*/vis_data/scalars.json): wait until the run logs some.'
         )
     records = {
-        iteration_of(each): read_json(each) for each in by_log(folder, f'{VALIDATIONS}/iter_*.json')
+        iteration_of(each): read_record(each, Validation, 'remove it', allow_nan=True).model_dump()
+        for each in by_log(folder, f'{VALIDATIONS}/iter_*.json')
     }
-    environments = by_log(folder, ENVIRONMENT)
+    environments = by_log(folder, ENVIRONMENT)[-1:]
+    environment = [read_record(each, dict[str, str], 'remove it') for each in environments]
     return Run(
         folder=folder,
         name=name,
         config=read_config(path),
-        config_text=path.read_text(),
+        config_text=path.read_text('utf-8'),
         settings=read_settings(started),
         is_complete=(folder / COMPLETE).is_file(),
         scalars=training_scalars(lines),
         validations=validations_of(lines),
         records=records,
-        environment=read_json(environments[-1]) if environments else {},
+        environment=environment[0] if environment else {},
     )
-
-
-def read_config(path: Path) -> Config:
-    """Read the config of a training run.
-
-    Raises:
-        InputError: If the file cannot be read, or is not the config of a training run.
-    """
-    try:
-        config = Config.fromfile(path)
-    except Exception as error:
-        # a config is Python code, which may raise any exception
-        raise InputError(
-            f'The config {path} cannot be read ({type(error).__name__}: {error}): restore or '
-            'remove it.'
-        ) from error
-    if 'model' not in config or 'train_dataloader' not in config:
-        raise InputError(f'{path} is not a training config: move it out of the work dir.')
-    return config
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -151,36 +146,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         InputError: If the file is damaged.
     """
-    started = read_json(path)
-    if not isinstance(started, dict) or 'settings' not in started:
-        raise InputError(f'{path} is damaged (it has no settings): omit this run.')
-    return started['settings']
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that a run wrote.
-
-    Raises:
-        InputError: If the file is damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f'{path} is damaged ({error}): remove it.') from error
-
-
-def config_file(folder: Path) -> Path:
-    """Find the config file in the work dir of a run.
-
-    Raises:
-        MissingFileError: If there is no config file.
-    """
-    if not folder.is_dir():
-        raise MissingFileError(f'{folder} does not exist: pass the work dir of a run.')
-    configs = sorted(folder.glob('*.py'))
-    if not configs:
-        raise MissingFileError(f'{folder} has no config: pass the work dir of a run.')
-    return max(configs, key=lambda path: path.stat().st_mtime)
+    return read_record(path, Marker, 'omit this run').settings
 
 
 def by_log(folder: Path, pattern: str) -> list[Path]:
@@ -203,10 +169,11 @@ def read_lines(folder: Path) -> list[dict[str, Any]]:
     """
     lines = []
     for path in by_log(folder, 'vis_data/scalars.json'):
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+        text = read_file(path, LARGEST, 'remove it').decode(errors='replace')
+        for number, line in enumerate(text.splitlines(), 1):
             if line.endswith('}'):
                 try:
-                    lines.append(json.loads(line))
+                    lines.append(parse_record(line, Line, allow_nan=True).model_dump())
                 except ValueError as error:
                     raise InputError(
                         f'{path} is damaged in line {number} ({error}): remove the line.'
@@ -225,11 +192,15 @@ def validations_of(lines: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
     prefix = 'mIoU/'
     return {
         line['step']: {
-            **{key.removeprefix(prefix): line[key] for key in line if key.startswith(prefix)},
+            **{
+                key.removeprefix(prefix): line[key]
+                for key in line
+                if key.startswith(prefix) and isinstance(line[key], int | float)
+            },
             'mean': line['mIoU'],
         }
         for line in lines
-        if 'mIoU' in line
+        if isinstance(line.get('mIoU'), int | float)
     }
 
 

@@ -1,5 +1,6 @@
 """Processes that share a batch compute what one process computes."""
 
+import json
 import multiprocessing
 import os
 from itertools import pairwise
@@ -9,7 +10,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mlcl_mmseg.report.run import by_log, read_json
+from mlcl_mmseg.report.run import by_log
 
 from ..small_run import load_config
 
@@ -176,8 +177,8 @@ def test_validation_counts_every_image_once(compare, tmp_path):
     for size in (1, 2, 4):
         folder = tmp_path / f'warmup_{size}/warmup'
         (environment,) = by_log(folder, 'environment.json')
-        assert read_json(environment)['processes'] == str(size)
+        assert json.loads(environment.read_text())['processes'] == str(size)
         (record,) = by_log(folder, 'validations/*.json')
-        records.append(read_json(record))
+        records.append(json.loads(record.read_text()))
     assert records[0] == records[1] == records[2]
     assert sum(map(len, records[0]['images'].values())) == 11

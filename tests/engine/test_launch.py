@@ -63,6 +63,6 @@ def test_killed_in_the_last_validation(toy_config, tmp_path, monkeypatch):
     config.experiment_name += '_again'
     train_stages([config], resume=True)
     marker = read_marker(config, COMPLETE)
-    assert marker['best_checkpoint'] == 'best_mIoU_iter_2.pth'
+    assert marker.best_checkpoint == 'best_mIoU_iter_2.pth'
     assert (tmp_path / 'moved' / 'best_mIoU_iter_2.pth').is_file()
     assert not (tmp_path / 'warmup').exists()

@@ -166,7 +166,7 @@ def test_a_warmup_whose_best_checkpoint_is_gone(configs, trained):
 def test_a_damaged_marker(configs, trained):
     train_stages(configs[:1], resume=False)
     Path(configs[0].work_dir, COMPLETE).write_text('')
-    with pytest.raises(InputError, match=r'complete\.json cannot be read .*: remove '):
+    with pytest.raises(InputError, match=r'complete\.json is damaged .*: remove '):
         train_stages(configs, resume=False)
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from yapf.yapflib import yapf_api
 
+from mlcl_mmseg.engine.config_record import read_config, write_config
 from mlcl_mmseg.engine.stages import train_stages
 from mlcl_mmseg.report.run import Run, read_run
 
@@ -38,8 +40,9 @@ def leave_run(
     log = work_dir / '20260101_000000'
     (log / 'vis_data').mkdir(parents=True)
     (log / 'validations').mkdir()
-    config = f"_base_ = '{ROOT}/configs/mlcl/g2ci.py'\nrandomness = dict(seed={seed})\n"
-    (work_dir / 'g2ci.py').write_text(config)
+    config = Config.fromfile(ROOT / 'configs/mlcl/g2ci.py')
+    config.randomness.seed = seed
+    write_config(config, work_dir / 'config.json')
     started = dict(
         randomness=dict(seed=seed), train_dataloader=dict(batch_size=4), data={}, **settings
     )
@@ -79,8 +82,9 @@ def trained(toy_data, tmp_path_factory) -> tuple[Path, Path, Path]:
             config.default_hooks.logger.interval = 1
         train_stages(configs, resume=False)
     shutil.copytree(root / 'mlcl', root / 'mlcl_1')
-    (path,) = (root / 'mlcl_1').glob('*.py')
-    path.write_text(path.read_text() + '\nrandomness = dict(seed=1)\n')
+    config = read_config(root / 'mlcl_1/config.json')
+    config.randomness.seed = 1
+    write_config(config, root / 'mlcl_1/config.json')
     started = json.loads((root / 'mlcl_1/started.json').read_text())
     started['settings']['randomness']['seed'] = 1
     (root / 'mlcl_1/started.json').write_text(json.dumps(started))

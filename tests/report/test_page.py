@@ -1,5 +1,6 @@
 """The page in a browser: nothing from outside, no complaint, no wider than a phone."""
 
+import json
 import re
 
 import pytest
@@ -43,8 +44,8 @@ def hostile_page(tmp_path):
     for path in (*log.glob('validations/*.json'), log / 'environment.json'):
         for name in ('idd', 'a', 'PyTorch', 'cpu'):
             path.write_text(path.read_text().replace(f'"{name}"', f'"{quoted}"'))
-    config = run.folder / 'g2ci.py'
-    config.write_text(f'{config.read_text()}note = {HOSTILE!r}\n')
+    path = run.folder / 'config.json'
+    path.write_text(json.dumps({**json.loads(path.read_text()), 'note': HOSTILE}))
     page = tmp_path / 'report.html'
     write_report([run.folder], page)
     return page
@@ -135,5 +136,5 @@ def test_the_tool(tmp_path, run_tool, capsys):
     ):
         with pytest.raises(SystemExit, match=message):
             report(tmp_path / 'run', out)
-    with pytest.raises(SystemExit, match='has no config: pass the work dir of a run.'):
+    with pytest.raises(SystemExit, match='has no started.json: pass a work dir of'):
         report(tmp_path, page)

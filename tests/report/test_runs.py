@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import pytest
 
@@ -36,7 +37,9 @@ def test_what_was_validated_again_counts(tmp_path):
     again = {'mIoU/cityscapes': 1.0, 'mIoU/idd': 3.0, 'mIoU': 2.0, 'step': 2000}
     (second / 'vis_data/scalars.json').write_text(json.dumps(again) + '\n')
     (second / 'validations').mkdir()
-    (second / 'validations/iter_2000.json').write_text('{"iteration": 2000, "later": true}')
+    (second / 'validations/iter_2000.json').write_text(
+        json.dumps(dict(iteration=2000, classes=[], palette=[], confusion={}, images={}))
+    )
     (first.parent / 'superseded_x').mkdir()
     first.joinpath('validations').rename(first.parent / 'superseded_x/validations')
     run = read_run(tmp_path / 'run', 'run')
@@ -44,13 +47,13 @@ def test_what_was_validated_again_counts(tmp_path):
     assert run.validations[2000] == dict(cityscapes=1.0, idd=3.0, mean=2.0)
     assert run.best == 1000
     assert list(run.records) == [2000]
-    assert run.records[2000]['later']
+    assert run.records[2000]['classes'] == []
 
 
 def test_what_is_no_run(tmp_path):
     with pytest.raises(MissingFileError, match='does not exist: pass the work dir of a run'):
         read_run(tmp_path / 'none', 'none')
-    with pytest.raises(MissingFileError, match='has no config: pass the work dir'):
+    with pytest.raises(MissingFileError, match='has no started.json: pass a work dir'):
         read_run(tmp_path, 'empty')
     leave_run(tmp_path / 'run')
     scalars = tmp_path / 'run/20260101_000000/vis_data/scalars.json'
@@ -68,18 +71,19 @@ def test_what_is_no_run(tmp_path):
 @pytest.mark.parametrize(
     ('file', 'content', 'message'),
     [
+        ('started.json', '{}', r'started\.json is damaged \(settings: Field required\): omit'),
+        ('config.json', '{', r'config\.json is damaged \(.*\): write it with tools/print_config'),
+        ('config.json', '{"a": 1}', r'config\.json is not the config of a training \(.*model'),
         (
-            'started.json',
-            '{}',
-            r'started\.json is damaged \(it has no settings\): omit this run',
+            '20260101_000000/validations/iter_1000.json',
+            '{"iteration": 1000, "classes": ["a"], "palette": [], "confusion": {}, "images": {}}',
+            r'iter_1000\.json is damaged \(.*0 entries for 1 classes\): remove it',
         ),
-        ('g2ci.py', 'a = (', r'g2ci\.py cannot be read \(.*\): restore or remove it'),
         (
-            'g2ci.py',
-            '_base_ = "./gone.py"',
-            r'g2ci\.py cannot be read \(.*gone\.py.*\): restore or',
+            '20260101_000000/vis_data/scalars.json',
+            '{"loss": 1.0, "step": "1"}\n',
+            r'scalars\.json is damaged in line 1 \(step: .*\): remove the line',
         ),
-        ('g2ci.py', 'a = 1', r'g2ci\.py is not a training config: move it out of the work dir'),
         (
             '20260101_000000/vis_data/scalars.json',
             '{"loss": 1.0, "step": 1}\n{"loss": }\n',
@@ -92,6 +96,28 @@ def test_what_is_damaged_is_named(tmp_path, file, content, message):
     (run.folder / file).write_text(content)
     with pytest.raises(InputError, match=message):
         read_run(run.folder, 'run')
+
+
+@pytest.mark.parametrize(
+    ('key', 'name'),
+    [('model', 'os.system'), ('model', 'antigravity'), ('backbone', 'mmseg.os.system')],
+)
+def test_a_type_that_is_not_registered_is_not_imported(tmp_path, key, name):
+    """MMEngine would import it and call it."""
+    run = leave_run(tmp_path / 'run')
+    path = run.folder / 'config.json'
+    content = json.loads(path.read_text())
+    (content['model'] if key == 'model' else content['model'][key])['type'] = name
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f'the type {name!r}, which is not registered: pass --imp'):
+        read_run(run.folder, 'run')
+    assert 'antigravity' not in sys.modules
+
+
+def test_python_files_of_a_work_dir_are_not_run(tmp_path):
+    run = leave_run(tmp_path / 'run')
+    (run.folder / 'analysis.py').write_text('raise SystemExit(3)')
+    assert read_run(run.folder, 'run').seed == 0
 
 
 def test_names_are_as_short_as_they_can_be(tmp_path):

@@ -10,6 +10,7 @@ from matplotlib import pyplot
 from prettytable import PrettyTable
 
 from mlcl_mmseg.command_line import end_with_sentence
+from mlcl_mmseg.engine.config_record import CONFIG, read_config
 from mlcl_mmseg.errors import InputError, MissingFileError
 from mlcl_mmseg.methods.mcl.released.published import (
     compare,
@@ -18,7 +19,7 @@ from mlcl_mmseg.methods.mcl.released.published import (
     published_results,
     setting_of,
 )
-from mlcl_mmseg.report.run import config_file, read_config, read_lines, validations_of
+from mlcl_mmseg.report.run import read_lines, validations_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,7 +76,7 @@ def draw(
 def main() -> None:
     """Compare the run that the command line names."""
     args = parse_args()
-    config = read_config(config_file(args.work_dir))
+    config = read_config(args.work_dir / CONFIG)
     setting = args.setting or setting_of(config)
     published = published_curve(setting)
     targets = published_results()[setting]['targets']

@@ -1,6 +1,8 @@
 """Show runs on a self-contained HTML page: mlcl report WORK_DIR [WORK_DIR ...] --out FILE."""
 
 import argparse
+import importlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlcl_mmseg.command_line import check_writable, count_from_zero, end_with_sentence
@@ -21,7 +23,30 @@ def parse_args() -> argparse.Namespace:
         default=2,
         help='number of best and of worst images to show for each domain (default: 2)',
     )
+    parser.add_argument(
+        '--imports',
+        nargs='+',
+        default=[],
+        metavar='MODULE',
+        help='Python modules of your own that register models or data sets, such as my_package',
+    )
     return parser.parse_args()
+
+
+def import_modules(names: Sequence[str]) -> None:
+    """Import the modules that the command line names.
+
+    Raises:
+        InputError: If a module does not exist.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f'--imports {name} cannot be imported ({error}): install it, or add its folder to '
+                'PYTHONPATH.'
+            ) from error
 
 
 def main() -> None:
@@ -30,6 +55,7 @@ def main() -> None:
     if args.out.is_dir():
         raise InputError(f'--out {args.out} is a folder: use the name of an .html file.')
     check_writable(str(args.out.parent), '--out')
+    import_modules(args.imports)
     write_report(args.work_dirs, args.out, args.images)
     print(f'{args.out} shows the runs: open it in a browser.')
 
