@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import io
 import os
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from .config_check import (
 )
 from .durable_files import FULL
 from .errors import InputError, MissingFileError, sentence_of
+from .interruption import interruptible
 from .safe_load import use_safe_loading
 from .shipped import CONFIGS
 
@@ -37,9 +39,17 @@ STARTERS = dict(
 
 
 def end_with_sentence(main: Callable[[], None]) -> None:
-    """Run a tool. An error that the user can fix ends it with one sentence and exit code 1."""
+    """Run a tool. An error that the user can fix ends it with one sentence and exit code 1.
+
+    Ctrl-C ends it as :func:`~mlcl_mmseg.interruption.interruptible` describes. Names of files that
+    the terminal cannot show are printed with escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     try:
-        main()
+        with interruptible():
+            main()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
             # threads of gloo may abort a process that exits in the usual way
@@ -48,6 +58,13 @@ def end_with_sentence(main: Callable[[], None]) -> None:
             os._exit(0)
     except InputError as error:
         sys.exit(sentence_of(error))
+    except RuntimeError as error:
+        if not str(error).startswith('DataLoader worker'):
+            raise
+        sys.exit(
+            f'{sentence_of(error)} Most likely there was not enough memory: use fewer num_workers '
+            'in the loaders of the config, and continue a training with --resume.'
+        )
     except OSError as error:
         if error.errno not in FULL:
             raise

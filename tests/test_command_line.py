@@ -1,6 +1,8 @@
 """What the tools share."""
 
 import argparse
+import os
+import signal
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
@@ -40,6 +42,21 @@ def test_a_missing_file_is_a_sentence_too():
 
     with pytest.raises(SystemExit, match='^data/GTA5 does not exist: link it.$'):
         end_with_sentence(main)
+
+
+class Killed(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_of_a_loader_is_a_sentence():
+    with pytest.raises(
+        SystemExit, match=r'^DataLoader worker .* is killed by .* use fewer num_wor'
+    ):
+        end_with_sentence(lambda: list(DataLoader(Killed(), num_workers=1)))
 
 
 def test_a_defect_keeps_its_traceback():

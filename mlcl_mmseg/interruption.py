@@ -1,0 +1,55 @@
+"""Ctrl-C: the first one ends a tool in order and with one line, a second one ends it at once."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+
+INTERRUPTED = 'Interrupted: start the same command again, a training with --resume.'
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt in the block, and again at its end if it was swallowed.
+
+    At the top level, Python then ends the process by the signal, as shells expect: a loop over
+    several commands ends as well. Python's handler would allow a library to swallow the exception,
+    and a second Ctrl-C would only raise another one.
+    """
+    interrupted = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, interrupt)
+    sys.excepthook = report
+    try:
+        yield
+    except Exception as error:
+        if interrupted:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if not interrupted:
+            signal.signal(signal.SIGINT, previous)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def report(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Print an exception that ends the process; of an interruption, one line."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(INTERRUPTED, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+def leave_interrupts_to_the_main_process() -> None:
+    """Ignore Ctrl-C in a worker process, which a terminal sends to all processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

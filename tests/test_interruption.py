@@ -1,0 +1,71 @@
+"""Ctrl-C ends a process by the signal, in one line, whatever a library does with the exception."""
+
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mlcl_mmseg import interruption
+
+FILE = Path(interruption.__file__)
+PROGRAM = """
+import os, runpy, signal, time
+module = runpy.run_path({file!r})
+with module['interruptible']():
+{body}
+print('went on')
+"""
+INTERRUPT = 'os.kill(os.getpid(), signal.SIGINT)'
+
+
+def run(*lines):
+    body = '\n'.join(f'    {line}' for line in lines)
+    program = PROGRAM.format(file=str(FILE), body=body)
+    return subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    'lines',
+    [
+        [INTERRUPT],
+        ['try:', f'    {INTERRUPT}', 'except BaseException:', '    pass'],
+        [
+            'try:',
+            f'    {INTERRUPT}',
+            'except BaseException as error:',
+            "    raise ValueError('a consequence') from error",
+        ],
+    ],
+    ids=['alone', 'swallowed', 'another error follows'],
+)
+def test_the_process_ends_by_the_signal_with_one_line(lines):
+    done = run(*lines)
+    assert done.returncode == -signal.SIGINT
+    assert (done.stdout, done.stderr) == ('', f'{interruption.INTERRUPTED}\n')
+
+
+def test_without_an_interruption_nothing_changes():
+    assert run('pass').stdout == 'went on\n'
+    done = run("raise ValueError('a defect')")
+    assert done.returncode == 1 and 'Traceback' in done.stderr
+
+
+def test_a_second_one_ends_at_once():
+    """Although the first one is being waited for."""
+    start = time.monotonic()
+    done = run('try:', f'    {INTERRUPT}', 'finally:', f'    {INTERRUPT}', '    time.sleep(60)')
+    assert done.returncode == -signal.SIGINT
+    assert time.monotonic() - start < 50
+
+
+def test_worker_processes_leave_it_to_the_main_process():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        runpy.run_path(str(FILE))['leave_interrupts_to_the_main_process']()
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
