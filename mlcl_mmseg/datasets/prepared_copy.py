@@ -226,6 +226,11 @@ class PreparedCopy:
                     data_info['original_sizes'].append(record and record.size)
                     data_info[key] = str(copy_path(data_info[key]))
 
+    def original_digest(self, path: str | Path) -> int | None:
+        """Return the CRC-32 of the original of a copied file; None if the copy is not known."""
+        record = self.files.get(self.name(path).removesuffix(SUFFIX))
+        return None if record is None else record.digest
+
     def check_complete(self) -> None:
         """Check that the copy is complete.
 

@@ -19,6 +19,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ..durable_files import write_durably
 from ..errors import InputError, sentence_of
 from .small_run import rehearsal_config, shrunken, unique_name
 from .stage_files import announce, check_best, resume_from_latest
@@ -148,7 +149,9 @@ def shared_folder(configs: Sequence[Config]) -> Iterator[Path]:
     folder = Path(configs[-1].work_dir, FOLDER)
 
     def remove() -> None:
-        if is_main_process():
+        if is_main_process() and folder.is_symlink():
+            folder.unlink()
+        elif is_main_process():
             shutil.rmtree(folder, ignore_errors=True)
 
     # a launch that was killed may have left one
@@ -179,7 +182,7 @@ def failures_told(config: Config, work_dir: str) -> Iterator[None]:
         hook = hook_of(error)
         what = sentence_of(error)
         if not isinstance(error, InputError):
-            path.write_text(''.join(traceback.format_exception(error)))
+            write_durably(path, ''.join(traceback.format_exception(error)).encode())
             what = f'{type(error).__name__}: {what}: correct its config; {path} has the traceback.'
         elif type(hook).__module__.split('.')[0] == __package__.split('.')[0]:
             hook = None

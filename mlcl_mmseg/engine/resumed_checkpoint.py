@@ -13,7 +13,6 @@ from mmengine.logging import HistoryBuffer
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt
 from torch import Tensor
 
-from ..errors import InputError
 from ..json_records import check_form
 
 Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
@@ -57,42 +56,37 @@ class MessageHub(BaseModel):
 
 
 class Resumed(BaseModel):
-    """The parts of a checkpoint that MMEngine's Runner resumes from."""
+    """What MMEngine's Runner resumes from; ``resumed_optimizer`` checks the rest."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     meta: Meta
     message_hub: MessageHub
     state_dict: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    param_schedulers: list[dict[str, Any]] | dict[str, list[dict[str, Any]]] = []
 
 
-def keep_what_is_resumed(checkpoint: dict[str, Any], path: str, work_dir: str) -> list[str]:
+def keep_what_is_resumed(checkpoint: dict[str, Any], path: Path, work_dir: Path) -> list[str]:
     """Replace the parts of a checkpoint that MMEngine resumes from by what is checked.
 
     Other entries, such as averaged weights, belong to hooks and stay.
 
     Args:
         checkpoint (dict): The content of the file, which is changed.
-        path (str): The file.
-        work_dir (str): The work dir of the resumed run.
+        path (Path): The file.
+        work_dir (Path): The work dir of the resumed run.
 
     Returns:
         list[str]: Names of the best checkpoints that no longer exist.
 
     Raises:
-        InputError: If a part has another form. The message names the first value that is wrong.
+        ValueError: If a part has another form. The message names the first value that is wrong.
     """
-    try:
-        resumed = check_form(checkpoint, Resumed)
-        scalars = {name: each.buffer() for name, each in resumed.message_hub.log_scalars.items()}
-        info, gone = runtime_info(resumed, Path(work_dir))
-    except ValueError as error:
-        raise InputError(
-            f'{path} is not a checkpoint from which a training can be resumed ({error}): resume '
-            'from an iter_*.pth that tools/train.py wrote, or start again without --resume.'
-        ) from error
+    resumed = check_form(checkpoint, Resumed)
+    name = CHECKPOINT.fullmatch(path.name)
+    if name is not None and int(name[1]) != resumed.meta.iter:
+        raise ValueError(f'meta.iter is {resumed.meta.iter}')
+    scalars = {name: each.buffer() for name, each in resumed.message_hub.log_scalars.items()}
+    info, gone = runtime_info(resumed, work_dir)
     info['last_ckpt'] = str(path)
     checkpoint['meta'] = resumed.meta.model_dump()
     checkpoint['message_hub'] = dict(

@@ -6,7 +6,9 @@ It tells whether a stage that was trained earlier may be used or resumed with th
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from mmseg.registry import DATASETS
 
 from ..datasets.config_domains import config_domains
 from ..datasets.domain import DomainDataset
+from ..datasets.prepared_copy import file_digest
 from ..errors import InputError
 from ..models.backbones.pretrained import describe_pretrained
 
@@ -30,6 +33,8 @@ IGNORED_KEYS = (
     *('data_root', 'image_dir', 'label_dir', 'num_workers', 'persistent_workers', 'pin_memory'),
     *('prefetch_factor', 'timeout', 'worker_init_fn', 'visualizer', 'checkpoint'),
 )
+# keys that stages of earlier versions do not have
+LATER_KEYS = ('validation', 'validation_labels')
 
 
 def fingerprint(config: Config, is_first: bool = True) -> dict[str, Any]:
@@ -75,7 +80,16 @@ def fingerprint(config: Config, is_first: bool = True) -> dict[str, Any]:
         settings['load_from'] = describe_file(config.load_from)
     if is_first:
         settings['imagenet_weights'] = describe_imagenet_weights(config)
-    settings['data'] = {name: describe_files(domain) for name, domain in domains_of(config)}
+    settings['validation'] = keep(
+        {key: value for key, value in validation.items() if key != 'pipeline'}
+    )
+    domains = dict(domains_of(config))
+    settings['data'] = {name: describe_files(domain) for name, domain in domains.items()}
+    settings['validation_labels'] = {
+        name: describe_labels(domain)
+        for name, domain in domains.items()
+        if domain.role == 'validation'
+    }
     return json.loads(json.dumps(keep(settings)))
 
 
@@ -101,8 +115,24 @@ def describe_files(domain: DomainDataset) -> str:
         data_info = domain.get_data_info(number)
         paths = [data_info['img_path'], *filter(None, [data_info.get('seg_map_path')])]
         sizes = data_info.get('original_sizes') or [*map(file_size, paths)]
-        digest.update(f'{data_info["sample_name"]} {sizes}'.encode())
+        # names of files need not be UTF-8
+        digest.update(os.fsencode(f'{data_info["sample_name"]} {sizes}'))
     return f'{len(domain)} images ({digest.hexdigest()[:8]})'
+
+
+def describe_labels(domain: DomainDataset) -> str:
+    """A digest of the contents of a domain's labels, which decide which checkpoint is the best."""
+    infos = [domain.get_data_info(number) for number in range(len(domain))]
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(lambda info: label_digest(domain, info['seg_map_path']), infos))
+    return hashlib.sha256(str(digests).encode()).hexdigest()[:8]
+
+
+def label_digest(domain: DomainDataset, path: str) -> int | None:
+    """CRC-32 of a label or, of a prepared copy, of its original; None if it is not a file."""
+    if domain.prepared_copy is not None:
+        return domain.prepared_copy.original_digest(path)
+    return file_digest(path) if Path(path).is_file() else None
 
 
 def file_size(path: str) -> int | None:
@@ -148,6 +178,7 @@ def check_same_settings(found: dict, wanted: dict, state: str, remedy: str) -> N
     # a resumed run does not read the files that it once started from
     gone = [key for key in ('load_from', 'imagenet_weights') if wanted.get(key) == UNKNOWN]
     wanted = {**wanted, **{key: found.get(key) for key in gone}}
+    wanted = {key: wanted[key] for key in wanted if key in found or key not in LATER_KEYS}
     if found != wanted:
         raise InputError(
             f'{state} with other settings ({first_difference(found, wanted)}): {remedy}.'

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from mmengine.logging import HistoryBuffer
 
 from mlcl_mmseg.engine.resumed_checkpoint import keep_what_is_resumed
-from mlcl_mmseg.errors import InputError
 
 CHECKPOINT = dict(
     meta=dict(epoch=0, iter=4, seed=3, dataset_meta=dict(classes=('a', 'b')), config='1/0'),
@@ -44,7 +43,7 @@ def work_dir(tmp_path):
 
 def kept(work_dir, **changes):
     checkpoint = {**copy.deepcopy(CHECKPOINT), **changes}
-    gone = keep_what_is_resumed(checkpoint, str(work_dir / 'iter_4.pth'), str(work_dir))
+    gone = keep_what_is_resumed(checkpoint, work_dir / 'iter_4.pth', work_dir)
     return checkpoint, gone
 
 
@@ -105,12 +104,11 @@ HISTORY = CHECKPOINT['message_hub']['log_scalars']['train/loss']
         (dict(message_hub=dict(log_scalars={'x': 3})), r'log_scalars\.x: '),
         (dict(state_dict=dict(weight='x')), r'state_dict\.weight: '),
         (dict(state_dict={1: torch.ones(1)}), r'state_dict\.1'),
-        (dict(optimizer='x'), 'optimizer: '),
-        (dict(param_schedulers='x'), 'param_schedulers'),
+        (dict(meta=dict(iter=10**12)), 'meta.iter is 1000000000000'),
     ],
 )
 def test_what_has_another_form_is_named(work_dir, changes, message):
-    with pytest.raises(InputError, match=f'iter_4.pth is not .*{message}.*: resume from an iter_'):
+    with pytest.raises(ValueError, match=message):
         kept(work_dir, **changes)
 
 
@@ -135,14 +133,13 @@ KEYS = [*CHECKPOINT['message_hub']['runtime_info'], 'best_ckpt_mIoU/day', 'best_
     info=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=3),
 )
 def test_no_content_names_a_file_elsewhere(work_dir, parts, meta, info):
-    """Either a sentence, or numbers and files of the work dir."""
+    """Either it is refused, or numbers and files of the work dir are taken."""
     changes = (
         dict(meta={**CHECKPOINT['meta'], **meta}, message_hub=runtime_info(**info), **{}) | parts
     )
     try:
         checkpoint, _ = kept(work_dir, **changes)
-    except InputError as error:
-        assert 'iter_4.pth' in str(error)
+    except ValueError:
         return
     assert {*checkpoint['meta']} == {'epoch', 'iter', 'seed', 'dataset_meta'}
     info = checkpoint['message_hub']['runtime_info']

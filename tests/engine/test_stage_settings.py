@@ -1,6 +1,8 @@
 """Which settings and data make a stage another one."""
 
 import hashlib
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mlcl_mmseg.engine.stage_files import COMPLETE
-from mlcl_mmseg.engine.stage_settings import fingerprint
+from mlcl_mmseg.engine.stage_settings import LATER_KEYS, fingerprint
 from mlcl_mmseg.engine.stages import train_stages
 from mlcl_mmseg.errors import InputError
 
@@ -135,3 +137,52 @@ def test_other_data_are_other_settings(configs, trained, tmp_path):
     Image.fromarray(noise).save(moved / 'images' / 'a.png')
     with pytest.raises(InputError, match=r'data\.source day was .1 images .*, is now .1 images '):
         train_stages(configs, resume=False)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ('label_map', r'validation\.domains\.0\.label_map\.0 was 0, is now 1'),
+        ('label', r'validation_labels\.validation day was .\w{8}., is now .\w{8}.\)'),
+        ('name', r'data\.validation day was .1 images .*, is now .1 images '),
+    ],
+)
+def test_what_chooses_the_best_checkpoint_is_a_setting(configs, trained, tmp_path, change, message):
+    """A label of the same size in bytes with other ids, and names that are not UTF-8."""
+    domain = dict(
+        type='FolderDomain',
+        domain='day',
+        num_classes=7,
+        label_map={0: 0},
+        data_root=str(tmp_path / 'data'),
+    )
+    for kind, name in (('images', b'stra\xdfe.png'), ('labels', b'stra\xdfe.png')):
+        (tmp_path / 'data' / kind).mkdir(parents=True)
+        with open(os.fsencode(tmp_path / 'data' / kind) + b'/' + name, 'wb') as file:
+            Image.new('L', (8, 8)).save(file, 'BMP' if kind == 'labels' else 'PNG')
+    dataset = dict(type='MultiDomainValidation', domains=[domain])
+    configs[0].val_dataloader = dict(dataset=dataset)
+    train_stages(configs[:1], resume=False)
+    if change == 'label_map':
+        configs[0].val_dataloader.dataset.domains[0].label_map = {0: 1}
+    elif change == 'label':
+        (path,) = (tmp_path / 'data/labels').iterdir()
+        with open(path, 'wb') as file:
+            Image.new('L', (8, 8), 3).save(file, 'BMP')
+    else:
+        for kind in ('images', 'labels'):
+            (path,) = (tmp_path / 'data' / kind).iterdir()
+            path.rename(path.with_name('b.png'))
+    with pytest.raises(InputError, match=f'complete but was trained with other .*{message}'):
+        train_stages(configs, resume=False)
+
+
+def test_a_stage_of_an_earlier_version_may_lack_what_is_recorded_since(configs, trained):
+    train_stages(configs[:1], resume=False)
+    path = Path(configs[0].work_dir, COMPLETE)
+    content = json.loads(path.read_text())
+    for key in LATER_KEYS:
+        del content['settings'][key]
+    path.write_text(json.dumps(content))
+    train_stages(configs, resume=False)
+    assert [name for name, *_ in trained] == ['warmup', 'mlcl']

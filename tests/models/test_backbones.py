@@ -134,3 +134,34 @@ def test_rates_as_released(backbone, in_channels, expected):
         assert rates['backbone.layers.0.1.0.norm1.weight'] == 4
         assert rates['backbone.layers.0.1.0.attn.attn.in_proj_weight'] == 5
         assert rates['backbone.layers.0.1.0.ffn.layers.1.weight'] == 6
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda weights: torch.ones(2), r'contains a Tensor, not tensors by name: use ImageNet'),
+        (lambda weights: [1], 'contains a list, not tensors by name'),
+        (lambda weights: dict(state_dict=None), 'does not fit MixTransformer: '),
+        (lambda weights: {1: torch.ones(1)}, 'does not fit MixTransformer: '),
+        (
+            lambda weights: {**weights, next(iter(weights)): 'text'},
+            'does not fit MixTransformer: 1 of',
+        ),
+        (
+            lambda weights: {
+                **weights,
+                next(iter(weights)): next(iter(weights.values())) * torch.nan,
+            },
+            'has values in .* that are not finite: download it again',
+        ),
+    ],
+)
+def test_weights_of_another_form_are_named(tmp_path, change, message):
+    weights = MODELS.build(dict(type='MixTransformer', **SMALL)).state_dict()
+    torch.save(change(weights), tmp_path / 'x.pth')
+    backbone = MODELS.build(dict(type='MixTransformer', **SMALL))
+    with pytest.raises(ValueError, match=rf'x\.pth {message}'):
+        backbone.load_pretrained(str(tmp_path / 'x.pth'))
+    # other entries are ignored
+    torch.save({**weights, 1: 'x', 'head.weight': torch.ones(1)}, tmp_path / 'x.pth')
+    backbone.load_pretrained(str(tmp_path / 'x.pth'))

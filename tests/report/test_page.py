@@ -131,7 +131,8 @@ def test_the_tool(tmp_path, run_tool, capsys):
     assert f'{page} shows the runs' in capsys.readouterr().out
     assert '<h2>Confusion matrices</h2>' in page.read_text()
     for out, message in (
-        (tmp_path, 'is a folder: use the name of an .html file'),
+        (tmp_path, 'is not the name of a page: use one that ends in .html'),
+        (tmp_path / 'run/started.json', 'is not the name of a page'),
         (page / 'below/a.html', 'below cannot be written .*: choose another with --out'),
     ):
         with pytest.raises(SystemExit, match=message):

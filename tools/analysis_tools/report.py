@@ -52,8 +52,8 @@ def import_modules(names: Sequence[str]) -> None:
 def main() -> None:
     """Write the page of the runs that the command line names."""
     args = parse_args()
-    if args.out.is_dir():
-        raise InputError(f'--out {args.out} is a folder: use the name of an .html file.')
+    if args.out.is_dir() or args.out.suffix != '.html':
+        raise InputError(f'--out {args.out} is not the name of a page: use one that ends in .html.')
     check_writable(str(args.out.parent), '--out')
     import_modules(args.imports)
     write_report(args.work_dirs, args.out, args.images)

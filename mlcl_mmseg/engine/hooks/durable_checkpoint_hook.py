@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from mmseg.registry import HOOKS
 
 # registers the file backend
 from ... import durable_files  # noqa: F401
+from ...errors import InputError
 from ...methods.base import DomainSegmentor, segmentor_of
 from ..resumed_checkpoint import keep_what_is_resumed
+from ..resumed_optimizer import check_optimizers, check_schedulers
 from ..runner_access import is_resuming, starting_checkpoint
 
 
@@ -58,8 +61,17 @@ class DurableCheckpointHook(CheckpointHook):
         """
         if not is_resuming(runner):
             return
-        path = str(starting_checkpoint(runner))
-        for name in keep_what_is_resumed(checkpoint, path, runner.work_dir):
+        path = Path(str(starting_checkpoint(runner)))
+        try:
+            gone = keep_what_is_resumed(checkpoint, path, Path(runner.work_dir))
+            check_optimizers(checkpoint.get('optimizer'), runner.optim_wrapper)
+            check_schedulers(checkpoint.get('param_schedulers'), runner.param_schedulers)
+        except ValueError as error:
+            raise InputError(
+                f'{path} is not a checkpoint from which this training can be resumed ({error}): '
+                'resume from an iter_*.pth that it wrote, or start again without --resume.'
+            ) from error
+        for name in gone:
             # a later best checkpoint has replaced it, and no checkpoint after that one is left
             runner.logger.warning(
                 f'{name} does not exist: the best checkpoint is determined again from here on.'

@@ -50,7 +50,8 @@ class PretrainedBackbone(BaseModule):
 
         Raises:
             MissingFileError: If the weights are not available.
-            InputError: If the checkpoint lacks a tensor of the backbone or has another shape.
+            InputError: If the checkpoint lacks a tensor of the backbone, or has it in another shape
+                or with values that are not finite.
         """
         state_dict = {
             name.removeprefix('backbone.'): value
@@ -70,6 +71,11 @@ class PretrainedBackbone(BaseModule):
                 f'{checkpoint} does not fit {type(self).__name__}: {len(wrong)} of its {len(own)} '
                 f'tensors are missing or have another shape, the first is {wrong[0]}; use weights '
                 'of the same architecture.'
+            )
+        broken = [name for name in own if not torch.isfinite(state_dict.get(name, own[name])).all()]
+        if broken:
+            raise InputError(
+                f'{checkpoint} has values in {broken[0]} that are not finite: download it again.'
             )
         self.load_state_dict(state_dict, strict=False)
         print_log(f'{type(self).__name__} starts from {checkpoint}.', logger='current')
@@ -114,7 +120,18 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
             f'The ImageNet weights {checkpoint} do not exist: correct '
             'model.backbone.init_cfg.checkpoint.'
         )
-    return state_dict.get('state_dict', state_dict)
+    if isinstance(state_dict, dict) and isinstance(state_dict.get('state_dict'), dict):
+        state_dict = state_dict['state_dict']
+    if not isinstance(state_dict, dict):
+        raise InputError(
+            f'{checkpoint} contains a {type(state_dict).__name__}, not tensors by name: use '
+            'ImageNet weights of the backbone.'
+        )
+    return {
+        name: value
+        for name, value in state_dict.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
 
 
 def resolve(checkpoint: str) -> str:
