@@ -166,7 +166,7 @@ def count_files(folder: Path) -> dict[str, dict[str, int]]:
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder with its files; of a link to a folder, only the link."""
-    if folder.is_symlink():
+    if folder.is_symlink() or folder.is_file():
         folder.unlink()
     elif folder.exists():
         shutil.rmtree(folder)
@@ -174,7 +174,8 @@ def remove_folder(folder: Path) -> None:
 
 def generations(root: str | Path) -> list[PseudoLabelGeneration]:
     """Return the complete generations in ``root``, the oldest first."""
-    numbers = (path.name.removeprefix('iter_') for path in Path(root).glob('iter_*'))
+    folders = filter(Path.is_dir, Path(root).glob('iter_*'))
+    numbers = (path.name.removeprefix('iter_') for path in folders)
     iterations = sorted(int(number) for number in numbers if number.isdecimal())
     return [PseudoLabelGeneration(root, iteration) for iteration in iterations]
 

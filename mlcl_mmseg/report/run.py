@@ -94,7 +94,11 @@ class Run:
     @property
     def generations(self) -> dict[int, Path]:
         """The folders with stored samples of the pseudo-labels, by iteration."""
-        return {iteration_of(path): path for path in by_log(self.folder, f'{PSEUDO_LABELS}/iter_*')}
+        return {
+            iteration_of(path): path
+            for path in by_log(self.folder, f'{PSEUDO_LABELS}/iter_*')
+            if path.stem.removeprefix('iter_').isdecimal()
+        }
 
 
 def read_run(folder: str | Path, name: str) -> Run:
@@ -123,6 +127,7 @@ def read_run(folder: str | Path, name: str) -> Run:
     records = {
         iteration_of(each): read_record(each, Validation, 'remove it', allow_nan=True).model_dump()
         for each in by_log(folder, f'{VALIDATIONS}/iter_*.json')
+        if each.stem.removeprefix('iter_').isdecimal()
     }
     environments = by_log(folder, ENVIRONMENT)[-1:]
     environment = [read_record(each, dict[str, str], 'remove it') for each in environments]
