@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +60,30 @@ def end_with_sentence(main: Callable[[], None]) -> None:
     except InputError as error:
         sys.exit(sentence_of(error))
     except RuntimeError as error:
-        if not str(error).startswith('DataLoader worker'):
+        remedy = remedy_of(error)
+        if remedy is None:
             raise
-        sys.exit(
-            f'{sentence_of(error)} Most likely there was not enough memory: use fewer num_workers '
-            'in the loaders of the config, and continue a training with --resume.'
-        )
+        sys.exit(f'{sentence_of(error)} {remedy}')
     except OSError as error:
         if error.errno not in FULL:
             raise
         sys.exit(f'The disk is full ({error}): free some space and continue with --resume.')
+
+
+def remedy_of(error: RuntimeError) -> str | None:
+    """What the user can do about another process that has ended; None for any other error."""
+    text = str(error)
+    if text.startswith('DataLoader worker'):
+        return (
+            'Most likely there was not enough memory: use fewer num_workers in the loaders of the '
+            'config, and continue a training with --resume.'
+        )
+    if 'gloo' in text and any(each in text for each in ('Timed out', 'Connection', 'Read error')):
+        return (
+            'Another process of this launch has ended or did not answer in time '
+            '(env_cfg.dist_cfg.timeout): look at its output, and continue a training with --resume.'
+        )
+    return None
 
 
 class OptionsAction(DictAction):
@@ -324,6 +339,8 @@ def start_processes(launcher: str, config: Config, local_rank: int = 0) -> None:
     """Join the process group of this launch. With the launcher 'none', there is no group.
 
     MMEngine's launchers need an accelerator. Without one, the processes communicate by gloo.
+    ``env_cfg.dist_cfg.timeout`` is the number of seconds after which a process that does not answer
+    ends the others.
 
     Raises:
         InputError: If the launcher did not start this process.
@@ -354,4 +371,7 @@ def start_processes(launcher: str, config: Config, local_rank: int = 0) -> None:
             )
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
         os.environ.setdefault('MASTER_PORT', '29500')
-    torch.distributed.init_process_group('gloo')
+    timeout = config.env_cfg.dist_cfg.get('timeout')
+    torch.distributed.init_process_group(
+        'gloo', timeout=None if timeout is None else timedelta(seconds=timeout)
+    )

@@ -19,12 +19,12 @@ def free_port() -> int:
         return opened.getsockname()[1]
 
 
-def start(work_dir, data, processes, max_iters, **environment):
+def start(work_dir, data, processes, max_iters, *options, **environment):
     """tools/dist_train.sh in the background."""
     command = [
         *(ROOT / 'tools/dist_train.sh', CONFIGS / 'small_warmup.py', processes),
         *('--work-dir', work_dir, '--cfg-options', *schedule(max_iters)),
-        'default_hooks.logger.interval=1',
+        *('default_hooks.logger.interval=1', *options),
     ]
     environment = {
         **os.environ,
@@ -85,6 +85,29 @@ def test_if_one_process_dies_the_others_end(toy_data, tmp_path, launched):
     assert time.monotonic() - killed < 60
     assert run.returncode != 0
     assert 'Signal 9 (SIGKILL)' in output
+
+
+@pytest.mark.thorough
+def test_if_one_process_stops_answering_the_others_end(toy_data, tmp_path, launched):
+    """After the timeout, and the half minute that torchrun gives a process to end."""
+    run = start(
+        *(tmp_path, toy_data, 2, 1000, 'env_cfg.dist_cfg.timeout=15'), PORT=str(free_port())
+    )
+    launched.append(run)
+    for line in run.stdout:
+        if 'Iter(train)' in line:
+            break
+    ranks = [
+        int(path.parent.name)
+        for path in Path('/proc').glob('[0-9]*/environ')
+        if is_rank(path, tmp_path, '1')
+    ]
+    os.kill(ranks[0], signal.SIGSTOP)
+    stopped = time.monotonic()
+    output, _ = run.communicate(timeout=90)
+    assert run.returncode != 0
+    assert 'has ended or did not answer in time (env_cfg.dist_cfg.timeout)' in output
+    assert 10 < time.monotonic() - stopped < 80
 
 
 def is_rank(environ: Path, work_dir: Path, rank: str) -> bool:

@@ -9,6 +9,13 @@ from ...methods.base import segmentor_of
 from ..runner_access import is_resuming, is_training, starting_checkpoint
 
 
+def dataset_meta(checkpoint: dict) -> dict:
+    """Return the description of the data of a checkpoint; {} if it has none."""
+    meta = checkpoint.get('meta')
+    found = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 class RefreshHook(Hook):
     """Base class of hooks that refresh pseudo-labels with the best checkpoint.
 
@@ -73,7 +80,7 @@ class RefreshHook(Hook):
         """
         if not is_training(runner):
             return
-        found = checkpoint.get('meta', {}).get('dataset_meta', {})
+        found = dataset_meta(checkpoint)
         expected = runner.train_loop.dataloader.dataset.metainfo
         for key in ('source', 'targets'):
             if key in found and found[key] != expected[key]:
