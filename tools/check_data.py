@@ -11,6 +11,7 @@ import matplotlib
 
 matplotlib.use('Agg')
 from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from mmseg.utils import register_all_modules
 from prettytable import PrettyTable
 
@@ -102,6 +103,7 @@ def draw(report: DataReport, path: Path) -> None:
     axes.legend()
     with writing_durably(path, 'start again') as partial:
         figure.savefig(partial, dpi=110)
+    pyplot.close(figure)
 
 
 def check_chart(path: Path) -> None:
@@ -110,7 +112,7 @@ def check_chart(path: Path) -> None:
     Raises:
         InputError: If it is not.
     """
-    formats = pyplot.figure().canvas.get_supported_filetypes()
+    formats = FigureCanvasAgg.get_supported_filetypes()
     if path.suffix.lower().removeprefix('.') not in formats:
         raise InputError(
             f'{path} cannot be drawn: choose another --chart, with one of the suffixes '

@@ -101,7 +101,7 @@ def describe_files(domain: DomainDataset) -> str:
         data_info = domain.get_data_info(number)
         paths = [data_info['img_path'], *filter(None, [data_info.get('seg_map_path')])]
         sizes = data_info.get('original_sizes') or [*map(file_size, paths)]
-        digest.update(f'{data_info["sample_name"]} {sizes}'.encode())
+        digest.update(f'{data_info["sample_name"]} {sizes}'.encode('utf-8', 'surrogateescape'))
     return f'{len(domain)} images ({digest.hexdigest()[:8]})'
 
 
