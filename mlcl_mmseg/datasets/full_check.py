@@ -79,7 +79,9 @@ def missing_labels(domain: DomainDataset, infos: Sequence[dict], report: DataRep
 
 
 def lone_labels(domain: DomainDataset) -> list[Path]:
-    """Return the labels without an image, in any part of the data set."""
+    """Return the labels without an image, in any part of the data set; none for a copy."""
+    if domain.prepared_copy is not None:
+        return []
     # the method of the base class, since a subclass may omit images of other splits
     images = DomainDataset.find_images(domain, domain.image_folder())
     used = {folded(path) for image in images for path in domain.label_paths(image)}

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmseg.registry import DATASETS
 from PIL import Image
 
 from mlcl_mmseg.datasets import found_files
 from mlcl_mmseg.datasets.full_check import lone_labels
+from mlcl_mmseg.datasets.prepare import prepare_config
 from mlcl_mmseg.errors import InputError, MissingFileError
 
 from .conftest import LABELLED, build_domain, random_pixels, write_label
@@ -66,6 +68,20 @@ def test_several_suffixes(tmp_path):
     assert all((sample['gt_seg_map'] == 3).all() for sample in domain)
     with pytest.raises(InputError, match="'own' is empty: set a suffix such as '.png'"):
         folder_domain(tmp_path, image_suffix=[])
+
+
+def test_suffixes_in_a_prepared_copy(tmp_path):
+    write(tmp_path / 'own', 'images/a.PNG', 'images/b.jpg', 'labels/a.png', 'labels/b.TIF')
+    suffixes = dict(image_suffix=['.png', '.jpg'], label_suffix=['.tif', '.png'])
+    original = dict(type='FolderDomain', num_classes=7, domain='own', **suffixes)
+    domains = [dict(original, data_root=str(tmp_path / 'own'))]
+    dataset = dict(type='MultiDomainValidation', domains=domains, pipeline=LABELLED)
+    config = Config(dict(val_dataloader=dict(dataset=dataset)), cfg_text='none')
+    assert prepare_config(config, tmp_path / 'copies', num_workers=0).failures == []
+    copy = folder_domain(tmp_path / 'copies/own', 'source', **suffixes)
+    assert names(copy) == ['a', 'b']
+    assert all((sample['gt_seg_map'] == 3).all() for sample in copy)
+    assert lone_labels(copy) == []
 
 
 @pytest.mark.parametrize('second', ['a.PNG', 'a.jpg'])
