@@ -263,7 +263,7 @@ class DomainDataset(BaseSegDataset):
             InputError: If an image exists in two formats.
         """
         copy = self.prepared_copy
-        if copy is None and not folder.is_dir():
+        if copy is None and not os.path.isdir(folder):
             raise MissingFileError(
                 f'{folder} does not exist: copy or link the data set {self.domain} to '
                 f'{self.data_root}, or correct its data_root or MLCL_DATA_ROOT.'

@@ -34,7 +34,7 @@ class FolderDomain(DomainDataset):
         **kwargs: Keyword arguments of :class:`DomainDataset`.
 
     Raises:
-        InputError: If a suffix is missing, and as :class:`DomainDataset` does.
+        InputError: If a suffix is missing or not a string, and as :class:`DomainDataset` does.
     """
 
     def __init__(
@@ -54,11 +54,12 @@ class FolderDomain(DomainDataset):
         self.label_dir = label_dir
         self.image_suffixes = as_tuple(image_suffix)
         self.label_suffixes = as_tuple(label_suffix)
-        if not (self.image_suffixes and self.label_suffixes):
-            raise InputError(
-                f'image_suffix or label_suffix of {domain!r} is empty: set a suffix such as '
-                "'.png', or a list of them."
-            )
+        for suffixes in (self.image_suffixes, self.label_suffixes):
+            if not suffixes or not all(isinstance(each, str) for each in suffixes):
+                raise InputError(
+                    f'image_suffix or label_suffix of {domain!r} is {suffixes}: set a suffix such '
+                    "as '.png', or a list of them."
+                )
         known_ids = None
         if label_map is None:
             label_map = {index: index for index in range(num_classes)}
@@ -93,6 +94,6 @@ class FolderDomain(DomainDataset):
         return [folder / f'{name}{suffix}' for suffix in self.label_suffixes]
 
 
-def as_tuple(suffix: str | Sequence[str]) -> tuple[str, ...]:
+def as_tuple(suffix: Any) -> tuple:
     """Return one suffix or several as a tuple."""
-    return (suffix,) if isinstance(suffix, str) else tuple(suffix)
+    return tuple(suffix) if isinstance(suffix, list | tuple) else (suffix,)

@@ -66,8 +66,9 @@ def test_several_suffixes(tmp_path):
     domain = folder_domain(tmp_path, 'source', **suffixes)
     assert names(domain) == ['a', 'x/b']
     assert all((sample['gt_seg_map'] == 3).all() for sample in domain)
-    with pytest.raises(InputError, match="'own' is empty: set a suffix such as '.png'"):
-        folder_domain(tmp_path, image_suffix=[])
+    for wrong in ([], 5, ['.png', None]):
+        with pytest.raises(InputError, match="label_suffix of 'own' is .*: set a suffix such as"):
+            folder_domain(tmp_path, image_suffix=wrong)
 
 
 def test_suffixes_in_a_prepared_copy(tmp_path):
@@ -163,6 +164,11 @@ def test_folders_with_braces(tmp_path):
     domain = folder_domain(tmp_path, 'source', image_dir='{x}{0}/{split}', label_dir='label{/train')
     assert names(domain) == ['a']
     assert (domain[0]['gt_seg_map'] == 3).all()
+
+
+def test_a_name_of_a_folder_that_cannot_be(tmp_path):
+    with pytest.raises(MissingFileError, match='does not exist: copy or link the data set own'):
+        folder_domain(tmp_path, image_dir='x' * 300)
 
 
 def test_lone_labels_behind_links_and_patterns(tmp_path):
