@@ -1,5 +1,6 @@
 """Read files and folders that others have made: regular files only, and each folder once."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -65,6 +66,16 @@ def read_file(path: str | Path, largest: int, remedy: str = REPLACE) -> bytes:
     return content
 
 
+def leads_to_folder(entry: os.DirEntry) -> bool:
+    """Whether an entry of a folder is a folder, or a link to one; a link to itself is not."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
+
+
 def find_files(folder: str | Path) -> list[Path]:
     """List everything under a folder that is not a folder.
 
@@ -76,8 +87,8 @@ def find_files(folder: str | Path) -> list[Path]:
         folder (str | Path): The folder.
 
     Returns:
-        list[Path]: Paths relative to the folder, sorted. Named pipes, devices and broken links
-        are among them.
+        list[Path]: Paths relative to the folder, sorted. Named pipes, devices, broken links
+        and links to themselves are among them.
 
     Raises:
         InputError: If a folder cannot be read.
@@ -96,7 +107,7 @@ def find_files(folder: str | Path) -> list[Path]:
             with os.scandir(current) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     path = Path(entry.path)
-                    if not entry.is_dir():
+                    if not leads_to_folder(entry):
                         found.append(path.relative_to(root))
                     elif entry.is_symlink():
                         links.append(path)

@@ -40,9 +40,12 @@ def test_what_is_no_file_is_refused_by_its_kind(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
     (tmp_path / 'link').symlink_to('pipe')
     (tmp_path / 'broken').symlink_to('nowhere')
+    (tmp_path / 'itself').symlink_to('itself')
+    assert [str(path) for path in find_files(tmp_path)] == ['broken', 'itself', 'link', 'pipe']
     for name, message in {
         'pipe': 'pipe is a named pipe, not a file: replace the file',
         'link': 'link is a named pipe',
+        'itself': r'itself cannot be read \(Too many levels of symbolic links\)',
         'broken': r'broken cannot be read \(it is a broken link\)',
         '.': 'is a folder, not a file',
         'x' * 300: 'cannot be read .File name too long.',

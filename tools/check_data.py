@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import matplotlib
 
 matplotlib.use('Agg')
 from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from mmseg.utils import register_all_modules
 from prettytable import PrettyTable
 
@@ -21,8 +23,10 @@ from mlcl_mmseg.command_line import (
     end_with_sentence,
     load_config,
 )
-from mlcl_mmseg.datasets.full_check import DataReport, DomainReport, check_config_data
-from mlcl_mmseg.durable_files import write_durably
+from mlcl_mmseg.datasets.data_report import DataReport, DomainReport
+from mlcl_mmseg.datasets.full_check import check_config_data
+from mlcl_mmseg.durable_files import write_durably, writing_durably
+from mlcl_mmseg.errors import InputError, printable
 
 SHOWN = 20
 
@@ -38,6 +42,9 @@ def parse_args() -> argparse.Namespace:
         '--chart',
         type=Path,
         help='write the chart to this file (default: work_dirs/check_data/CONFIG.png)',
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace existing files of --json and --chart'
     )
     parser.add_argument(
         '--workers', type=count, help='number of processes (default: one for each CPU core)'
@@ -58,10 +65,10 @@ def print_table(report: DataReport) -> None:
         if domain.ignored is not None:
             labels = [f'{sum(domain.class_pixels.values()):,}', f'{100 * domain.ignored:.2f}']
         missing = len(domain.missing_labels)
-        table.add_row([domain.name, domain.num_images, size(domain), missing, *labels])
+        table.add_row([printable(domain.name), domain.num_images, size(domain), missing, *labels])
     print(table)
     if labelled:
-        table = PrettyTable(['pixels (%)', *(domain.name for domain in labelled)])
+        table = PrettyTable(['pixels (%)', *(printable(domain.name) for domain in labelled)])
         table.align = 'r'
         for name in labelled[0].class_pixels:
             table.add_row([name, *(f'{100 * share(domain, name):.2f}' for domain in labelled)])
@@ -89,12 +96,28 @@ def draw(report: DataReport, path: Path) -> None:
             for place in range(len(domain.class_pixels))
         ]
         values = [100 * share(domain, name) for name in domain.class_pixels]
-        axes.bar(places, values, 0.8 / len(labelled), align='edge', label=domain.name)
+        axes.bar(places, values, 0.8 / len(labelled), align='edge', label=printable(domain.name))
     names = list(labelled[0].class_pixels) if labelled else []
     axes.set_xticks([place + 0.5 for place in range(len(names))], names, rotation=40, ha='right')
     axes.set(yscale='log', ylabel='share of labelled pixels (%)', title='Classes per domain')
     axes.legend()
-    figure.savefig(path, dpi=110)
+    with writing_durably(path, 'start again') as partial:
+        figure.savefig(partial, dpi=110)
+    pyplot.close(figure)
+
+
+def check_chart(path: Path) -> None:
+    """Check that the suffix of the chart is a format in which it can be drawn.
+
+    Raises:
+        InputError: If it is not.
+    """
+    formats = FigureCanvasAgg.get_supported_filetypes()
+    if path.suffix.lower().removeprefix('.') not in formats:
+        raise InputError(
+            f'{path} cannot be drawn: choose another --chart, with one of the suffixes '
+            f'{", ".join(formats)}.'
+        )
 
 
 def main() -> None:
@@ -103,7 +126,13 @@ def main() -> None:
     register_all_modules()
     config = load_config(args.config, args.cfg_options, None, 'none')
     chart = args.chart or Path('work_dirs', 'check_data', f'{Path(args.config).stem}.png')
+    for option, path in (('--chart', args.chart), ('--json', args.json)):
+        if path is not None and os.path.lexists(path) and not args.overwrite:
+            raise InputError(f'{path} exists: choose another {option}, or add --overwrite.')
+    check_chart(chart)
     check_writable(str(chart.parent), '--chart')
+    if args.json is not None:
+        check_writable(str(args.json.parent), '--json')
     report = check_config_data(config, args.workers)
     print_table(report)
     draw(report, chart)
@@ -114,13 +143,13 @@ def main() -> None:
         ('Wrong', report.problems),
     ):
         for line in lines[:SHOWN]:
-            print(f'{title}: {line}')
+            print(f'{title}: {printable(line)}')
         if len(lines) > SHOWN:
             print(f'{title}: and {len(lines) - SHOWN} more, see --json.')
     if args.json is not None:
         content = dict(ok=not report.problems, **dataclasses.asdict(report))
-        write_durably(args.json, (json.dumps(content, indent=1) + '\n').encode())
-    print(f'{chart} shows the classes. {len(report.problems)} problems found.')
+        write_durably(args.json, (json.dumps(content, indent=1) + '\n').encode(), 'start again')
+    print(f'{printable(chart)} shows the classes. {len(report.problems)} problems found.')
     sys.exit(1 if report.problems else 0)
 
 

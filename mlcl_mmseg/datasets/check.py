@@ -69,12 +69,12 @@ def check_files(domains: Sequence[DomainDataset], pool: ThreadPoolExecutor) -> N
 def find_error(domain: DomainDataset, index: int) -> tuple[str, InputError] | None:
     """Return the path of an image and the error in it or its label; None if both are correct."""
     data_info = domain.get_data_info(index)
+    path, remedy = data_info['img_path'], data_info['remedy']
     try:
-        image = open_image(data_info['img_path'], load=False, remedy=data_info['remedy'])
-        domain.check_image(image, data_info['img_path'])
+        image = open_image(path, load=False, remedy=remedy)
+        domain.check_image(image, path)
         if domain.labelled:
-            label = open_image(data_info['seg_map_path'], load=False, remedy=data_info['remedy'])
-            domain.label_format.check(label, image.size, data_info['seg_map_path'])
+            domain.label_format.check(data_info['seg_map_path'], path, image.size, remedy)
     except InputError as error:
-        return data_info['img_path'], error
+        return path, error
     return None

@@ -6,6 +6,7 @@ from mmseg.registry import DATASETS
 
 from ..labels import IGNORE_INDEX, RawLabels
 from .domain import DomainDataset
+from .image_files import without_suffix
 
 _ = IGNORE_INDEX
 # the 7-class column follows the published results, where terrain is nature
@@ -63,6 +64,6 @@ class CityscapesDomain(DomainDataset):
 
     def label_path(self, image: Path) -> Path:
         """Return ``gtFine/<split>/<city>/<frame>_gtFine_labelIds.png``."""
-        frame = image.name.removesuffix('_leftImg8bit.png')
+        frame = without_suffix(image.name, self.image_suffixes)
         name = f'{frame}_gtFine_labelIds.png'
         return Path(self.data_root, 'gtFine', self.split, image.with_name(name))

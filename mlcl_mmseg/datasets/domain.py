@@ -1,18 +1,21 @@
 """The base class of the data sets of all domains: roles, files and label mapping."""
 
+import os
 from collections.abc import Callable, Sequence
 from copy import copy as shallow_copy
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import is_main_process
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 from ..errors import InputError, MissingFileError
-from ..labels import IGNORE_INDEX, RawLabels, label_space, lookup_table, raw_label_map
+from ..labels import RawLabels, label_space, lookup_table, raw_label_map
 from ..untrusted_files import REPLACE, find_files
-from .image_files import check_depth, open_image
-from .label_format import LabelFormat
+from .found_files import count_unread, match_labels, names_in_folder, say_once, select_images
+from .image_files import check_depth, count_suffixes, open_image
+from .label_format import LabelFormat, check_label_map
 from .prepared_copy import PREPARE, PreparedCopy
 
 ROLES = ('source', 'target', 'validation')
@@ -43,9 +46,9 @@ class DomainDataset(BaseSegDataset):
     Raises:
         MissingFileError: If a folder or a required label is missing, or the split has no image.
         InputError: If the role or the number of classes is unknown, if ``label_map`` contains an
-            id or a class out of range, or if an image exists in two formats. If ``data_root`` is
-            a prepared copy, also if the copy is incomplete, the originals have changed since it
-            was made, or it was made for another pipeline.
+            id or a class out of range, or if an image or a label exists in two formats. If
+            ``data_root`` is a prepared copy, also if the copy is incomplete, the originals have
+            changed since it was made, or it was made for another pipeline.
     """
 
     domain: str = ''
@@ -74,7 +77,6 @@ class DomainDataset(BaseSegDataset):
     ) -> None:
         if role not in ROLES:
             raise InputError(f'role is {role!r}, but it must be one of {", ".join(ROLES)}.')
-        classes = (*range(len(label_space(num_classes).classes)), IGNORE_INDEX)
         self.role = role
         self.require_labels = require_labels
         self.split = split or self.splits[role]
@@ -84,21 +86,14 @@ class DomainDataset(BaseSegDataset):
                 f'domain is {self.domain!r}, but folders are named after it: set a name without '
                 'slashes.'
             )
-        # None if the user passes label_map, which may omit the ids to be ignored
+        # None if the user passes label_map, which may omit ids to be ignored
         self.known_ids: set[int] | None = None
         if label_map is None:
             label_map = raw_label_map(self.raw_labels, num_classes)
             self.known_ids = set(label_map)
-        wrong = {
-            raw: index
-            for raw, index in label_map.items()
-            if index not in classes or raw not in range(256)
-        }
-        if wrong:
-            raise InputError(
-                f'label_map of {self.domain} has {wrong}, but a raw id must be 0 to 255 and a '
-                f'class index 0 to {num_classes - 1}, or 255 to ignore.'
-            )
+        check_label_map(label_map, num_classes, self.domain)
+        # the ids that the map names, also those that it maps to 255
+        self.named_ids = set(label_map)
         self.label_format = LabelFormat(
             type(self).__name__,
             lookup_table(label_map),
@@ -130,6 +125,16 @@ class DomainDataset(BaseSegDataset):
             image (Path): The path of the image relative to :meth:`image_folder`.
         """
         raise NotImplementedError
+
+    def label_paths(self, image: Path) -> Sequence[Path]:
+        """Return the paths that the label of an image may have; one of them is to exist.
+
+        The case of their suffixes does not matter.
+
+        Args:
+            image (Path): See :meth:`label_path`.
+        """
+        return [self.label_path(image)]
 
     def check_image(self, image: Image.Image, path: str) -> None:
         """Check the mode and size of an image.
@@ -168,13 +173,14 @@ class DomainDataset(BaseSegDataset):
             dict: The result of the last transform.
 
         Raises:
-            InputError: If the image cannot be read. Any other error of a transform is passed on.
+            InputError: If the image cannot be read or :meth:`check_image` refuses it. Any other
+                error of a transform is passed on.
         """
         path, remedy = data_info['img_path'], data_info['remedy']
         if self.prepared_copy is not None and pipeline is not self.pipeline:
             self.prepared_copy.check_pipeline(pipeline)
         # MMCV decodes any format that Pillow knows, and waits for ever for a named pipe
-        open_image(path, load=False, remedy=remedy)
+        self.check_image(open_image(path, load=False, remedy=remedy), path)
         try:
             return pipeline(data_info)
         except Exception:
@@ -204,17 +210,37 @@ class DomainDataset(BaseSegDataset):
             for image in images
         ]
         if self.labelled:
-            labels = [self.label_path(image) for image in images]
-            if self.require_labels and self.prepared_copy is not None:
-                self.prepared_copy.require_files(labels)
-            elif self.require_labels:
-                self.require_files(labels)
+            copy = self.prepared_copy
+            list_names = names_in_folder if copy is None else copy.names_by_folder().__getitem__
+            labels = match_labels([self.label_paths(image) for image in images], list_names)
+            if self.require_labels:
+                (self if copy is None else copy).require_files(labels)
             for data_info, label in zip(data_list, labels):
                 data_info['seg_map_path'] = str(label)
         if self.prepared_copy is not None:
             self.check_originals(self.prepared_copy, images)
             self.prepared_copy.replace_files(data_list)
+        if is_main_process():
+            say_once(self.count_unread(data_list))
         return data_list
+
+    def count_unread(self, data_list: Sequence[dict]) -> str:
+        """Return a sentence that counts the files beside the images that are not read.
+
+        Args:
+            data_list (Sequence[dict]): The records of the data set.
+
+        Returns:
+            str: '' if there are none, or if the data set is a prepared copy.
+        """
+        if self.prepared_copy is not None:
+            return ''
+        folder = self.image_folder()
+        files = find_files(folder)
+        # those of other splits are not meant
+        read = {folder / image for image in select_images(files, self.image_suffixes, folder)}
+        read |= {Path(each['seg_map_path']) for each in data_list if 'seg_map_path' in each}
+        return count_unread(folder, [file for file in files if folder / file not in read])
 
     def check_originals(self, copy: PreparedCopy, images: list[Path]) -> None:
         """Check that a copy has the same images as its data set, if the data set is available.
@@ -229,39 +255,22 @@ class DomainDataset(BaseSegDataset):
             if original.find_images(folder) != images:
                 raise InputError(copy.stale(f'Images of {folder} were added or removed'))
 
-    def list_images(self, folder: Path) -> list[Path]:
-        """List the files under ``folder``, relative to it. Links to folders are followed.
-
-        For a prepared copy, the names of the original files are listed.
-        """
-        copy = self.prepared_copy
-        if copy is not None:
-            return copy.names_in(folder)
-        return find_files(folder)
-
     def find_images(self, folder: Path) -> list[Path]:
-        """Return all images under ``folder``, relative to it and sorted.
+        """Return all images under ``folder``, relative to it and sorted. Links are followed.
 
         Raises:
             MissingFileError: If there is no image.
             InputError: If an image exists in two formats.
         """
         copy = self.prepared_copy
-        if copy is None and not folder.is_dir():
+        if copy is None and not os.path.isdir(folder):
             raise MissingFileError(
                 f'{folder} does not exist: copy or link the data set {self.domain} to '
                 f'{self.data_root}, or correct its data_root or MLCL_DATA_ROOT.'
             )
-        images = sorted(
-            image
-            for image in self.list_images(folder)
-            # macOS creates files whose names begin with ._ next to the images
-            if image.name.endswith(self.image_suffixes) and not image.name.startswith('.')
-        )
-        names = [image.with_suffix('') for image in images]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(f'{folder / twice} exists in two formats: remove one of them.')
+        # the names of the originals, for a copy
+        files = find_files(folder) if copy is None else copy.names_in(folder)
+        images = select_images(files, self.image_suffixes, folder)
         if not images and copy is not None:
             raise MissingFileError(
                 f'{copy.root} has no images of the split {self.split!r} of {type(self).__name__}: '
@@ -269,8 +278,9 @@ class DomainDataset(BaseSegDataset):
             )
         if not images:
             raise MissingFileError(
-                f'{folder} contains no *{" or *".join(self.image_suffixes)} image: correct '
-                f'data_root or split of {type(self).__name__}.'
+                f'{folder} contains no *{" or *".join(self.image_suffixes)} image'
+                f'{f" ({held})" if (held := count_suffixes(files)) else ""}: correct '
+                f'data_root, split or the suffixes of images of {type(self).__name__}.'
             )
         return images
 
@@ -280,7 +290,7 @@ class DomainDataset(BaseSegDataset):
         Raises:
             MissingFileError: If a label file is missing.
         """
-        missing = [label for label in labels if not label.is_file()]
+        missing = [label for label in labels if not os.path.isfile(label)]
         if missing:
             raise MissingFileError(
                 f'{len(missing)} of {len(labels)} label images of {type(self).__name__} as '

@@ -1,83 +1,31 @@
 """Check all data of a config pixel by pixel, and count its classes."""
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+import os
+from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 from mmseg.registry import DATASETS
+from PIL import Image
+from rich.markup import escape
 from rich.progress import track
 
-from ..errors import InputError, MissingFileError
+from ..errors import InputError, MissingFileError, printable
 from ..labels import IGNORE_INDEX
+from ..untrusted_files import find_files
 from .config_domains import config_domains
+from .data_report import DataReport, SampleCheck, notes_of, shared_images, summarise
 from .domain import DomainDataset
-from .image_files import open_image
+from .found_files import folded, visible
+from .image_files import has_suffix, open_image, orientation
 
 # the domain whose samples a worker process checks
 shared_domain: DomainDataset
-
-
-@dataclass
-class SampleCheck:
-    """The result of checking one image and, if the role reads labels, its label.
-
-    Attributes:
-        path (str): The path of the image.
-        size (str): Width and height of the image, such as '2048x1024'; '' if it cannot be read.
-        digest (str): SHA-256 of the pixels of the image; '' if it cannot be read.
-        counts (np.ndarray, optional): (256,) number of pixels of each raw id.
-        problems (list[str]): Errors in the image or its label.
-        notes (list[str]): Unusual properties that cause no error.
-    """
-
-    path: str
-    size: str = ''
-    digest: str = ''
-    counts: np.ndarray | None = None
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass
-class DomainReport:
-    """The result of checking a domain in one of its roles.
-
-    Attributes:
-        name (str): Role and name of the domain, such as 'validation idd'.
-        num_images (int): Number of images.
-        sizes (dict[str, int]): Number of images of each size, the most frequent size first.
-        missing_labels (list[str]): Paths of required labels that do not exist.
-        class_pixels (dict[str, int]): Number of pixels of each class; empty if no labels are read.
-        ignored (float, optional): Fraction of label pixels that the mapping ignores, 0 to 1.
-    """
-
-    name: str
-    num_images: int
-    sizes: dict[str, int]
-    missing_labels: list[str]
-    class_pixels: dict[str, int]
-    ignored: float | None
-
-
-@dataclass
-class DataReport:
-    """The result of checking all data of a config.
-
-    Attributes:
-        domains (list[DomainReport]): One report for each domain and role.
-        problems (list[str]): All errors.
-        notes (list[str]): Unusual properties that cause no error.
-    """
-
-    domains: list[DomainReport] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def check_config_data(config: Config, num_workers: int | None = None) -> DataReport:
@@ -99,9 +47,11 @@ def check_config_data(config: Config, num_workers: int | None = None) -> DataRep
             report.problems.append(str(error))
             continue
         name = f'{role} {domain.domain}'
+        infos = [domain.get_data_info(index) for index in range(len(domain))]
+        report.notes += filter(None, [domain.count_unread(infos)])
         missing = []
         if domain.labelled:
-            missing = missing_labels(domain, report)
+            missing = missing_labels(domain, infos, report)
             report.notes += [
                 f'{path} has no image: it is not read.' for path in lone_labels(domain)
             ]
@@ -111,31 +61,43 @@ def check_config_data(config: Config, num_workers: int | None = None) -> DataRep
             report.notes += check.notes
             if check.digest:
                 owners[check.digest].append((role, check.path))
-        report.domains.append(summarise(domain, name, checks, missing))
+        found = summarise(domain, name, checks, missing)
+        report.notes += notes_of(found, checks)
+        report.domains.append(found)
     report.problems += shared_images(owners.values())
     return report
 
 
-def missing_labels(domain: DomainDataset, report: DataReport) -> list[str]:
+def missing_labels(domain: DomainDataset, infos: Sequence[dict], report: DataReport) -> list[str]:
     """Return the labels that do not exist, and add one sentence about them to the report."""
-    infos = [domain.get_data_info(index) for index in range(len(domain))]
     labels = [Path(data_info['seg_map_path']) for data_info in infos]
     try:
         domain.require_files(labels)
     except MissingFileError as error:
         report.problems.append(str(error))
-    return [str(label) for label in labels if not label.is_file()]
+    return [str(label) for label in labels if not os.path.isfile(label)]
 
 
 def lone_labels(domain: DomainDataset) -> list[Path]:
-    """Return the labels without an image, in any part of the data set."""
+    """Return the labels without an image, in any part of the data set; none for a copy."""
+    if domain.prepared_copy is not None:
+        return []
     # the method of the base class, since a subclass may omit images of other splits
     images = DomainDataset.find_images(domain, domain.image_folder())
-    patterns = {domain.label_path(Path(f'*{suffix}')) for suffix in domain.image_suffixes}
-    labels = {label for each in patterns for label in each.parent.rglob(each.name)}
-    lone = labels - {domain.label_path(image) for image in images}
-    # macOS creates files whose names begin with ._
-    return sorted(label for label in lone if not label.name.startswith('.'))
+    used = {folded(path) for image in images for path in domain.label_paths(image)}
+    # what labels are named like: what comes before and after the name of an image
+    patterns = {
+        path for suffix in domain.image_suffixes for path in domain.label_paths(Path(f'*{suffix}'))
+    }
+    lone = set()
+    for pattern in patterns:
+        start, _, end = pattern.name.partition('*')
+        for path in find_files(pattern.parent) if pattern.parent.is_dir() else ():
+            label = pattern.parent / path
+            is_label = visible(path) and path.name.startswith(start) and has_suffix(path, [end])
+            if is_label and folded(label) not in used:
+                lone.add(label)
+    return sorted(lone)
 
 
 def check_samples(domain: DomainDataset, title: str, num_workers: int | None) -> list[SampleCheck]:
@@ -147,7 +109,7 @@ def check_samples(domain: DomainDataset, title: str, num_workers: int | None) ->
     try:
         with ProcessPoolExecutor(num_workers, initializer=share, initargs=(domain,)) as pool:
             found = pool.map(check_sample, range(len(domain)), chunksize=8)
-            return list(track(found, title, total=len(domain)))
+            return list(track(found, escape(printable(title)), total=len(domain)))
     except BrokenProcessPool as error:
         raise InputError(
             f'A process that read {title} was killed, most likely for lack of memory: use fewer '
@@ -173,16 +135,30 @@ def check_sample(index: int) -> SampleCheck:
                 domain.prepared_copy.check_content(data_info[key])
         image = open_image(check.path)
         check.size = f'{image.width}x{image.height}'
-        check.digest = hashlib.sha256(image.tobytes()).hexdigest()
+        check.rotated = orientation(check.path) > 1
         domain.check_image(image, check.path)
         if image.mode != 'RGB':
             check.notes.append(f'{check.path} has mode {image.mode}: it is read as RGB.')
+        describe_pixels(image, check)
         # missing labels are reported together, by missing_labels
-        if domain.labelled and Path(data_info['seg_map_path']).is_file():
+        if domain.labelled and os.path.isfile(data_info['seg_map_path']):
             check_label(domain, data_info['seg_map_path'], image.size, check)
     except InputError as error:
         check.problems.append(str(error))
     return check
+
+
+def describe_pixels(image: Image.Image, check: SampleCheck) -> None:
+    """Set the digest of an image by which it is found under another name.
+
+    An image of one colour, such as a black frame, is no evidence that two data sets share images.
+    """
+    # as the network sees it: one image may be stored in several modes
+    colours = image.convert('RGB')
+    check.one_colour = colours.getcolors(1) is not None
+    if not check.one_colour:
+        content = check.size.encode() + colours.tobytes()
+        check.digest = hashlib.sha256(content).hexdigest()
 
 
 def check_label(
@@ -193,8 +169,8 @@ def check_label(
     Raises:
         InputError: If the label cannot be read or has the wrong mode or size.
     """
+    domain.label_format.check(path, check.path, image_size)
     label = open_image(path)
-    domain.label_format.check(label, image_size, path)
     if label.size != image_size:
         check.notes.append(
             f'{path} is {label.width}x{label.height} and its image is '
@@ -210,35 +186,3 @@ def check_label(
         )
     elif all(domain.label_format.lookup[each] == IGNORE_INDEX for each in ids):
         check.notes.append(f'{path} has no pixel of any class: all its pixels are ignored.')
-
-
-def summarise(
-    domain: DomainDataset, title: str, checks: Sequence[SampleCheck], missing: list[str]
-) -> DomainReport:
-    """Sum the results of the samples of a domain."""
-    sizes = dict(Counter(check.size for check in checks if check.size).most_common())
-    counts = [check.counts for check in checks if check.counts is not None]
-    if not counts:
-        return DomainReport(title, len(domain), sizes, missing, {}, None)
-    total = np.sum(counts, axis=0)
-    classes = domain.metainfo['classes']
-    pixels = {
-        each: int(total[domain.label_format.lookup == index].sum())
-        for index, each in enumerate(classes)
-    }
-    ignored = 1 - sum(pixels.values()) / int(total.sum())
-    return DomainReport(title, len(domain), sizes, missing, pixels, ignored)
-
-
-def shared_images(owners: Iterable[list[tuple[str, str]]]) -> list[str]:
-    """Return one error for each image that is used for both training and validation."""
-    problems = []
-    for files in owners:
-        trained = sorted({path for role, path in files if role != 'validation'})
-        validated = sorted({path for role, path in files if role == 'validation'})
-        if trained and validated:
-            problems.append(
-                f'{validated[0]}, used for validation, is the same image as {trained[0]}, used for '
-                'training: remove it from one of the two.'
-            )
-    return problems

@@ -136,7 +136,13 @@ def read_frames(path: Path, name: str) -> set[int]:
     """
     command = [sys.executable, '-c', READ_ARRAY, str(path), name]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=READ_SECONDS)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            encoding='utf-8',
+            errors='replace',
+            timeout=READ_SECONDS,
+        )
         # the last line of a traceback names the error
         reason = (done.stderr.strip() or f'exit code {done.returncode}').splitlines()[-1]
         if done.returncode == 0:

@@ -1,5 +1,6 @@
 """India Driving Dataset: leftImg8bit/<split>/<drive>/, gtFine/<split>/<drive>/."""
 
+import os
 from pathlib import Path
 
 from mmseg.registry import DATASETS
@@ -7,6 +8,7 @@ from mmseg.registry import DATASETS
 from ..errors import MissingFileError
 from ..labels import IGNORE_INDEX, RawLabels
 from .domain import DomainDataset
+from .image_files import without_suffix
 
 _ = IGNORE_INDEX
 # the 7-class column follows the published results; IDD has no terrain
@@ -70,7 +72,7 @@ class IDDDomain(DomainDataset):
 
     def label_path(self, image: Path) -> Path:
         """Return ``gtFine/<split>/<drive>/<frame>_gtFine_labelids.png``."""
-        frame = image.stem.removesuffix('_leftImg8bit')
+        frame = without_suffix(image.name, self.image_suffixes)
         name = f'{frame}_gtFine_labelids.png'
         return Path(self.data_root, 'gtFine', self.split, image.with_name(name))
 
@@ -80,7 +82,7 @@ class IDDDomain(DomainDataset):
         Raises:
             MissingFileError: If a label file is missing.
         """
-        if labels and not any(label.is_file() for label in labels):
+        if labels and not any(map(os.path.isfile, labels)):
             raise MissingFileError(
                 f'{self.data_root} has no *_gtFine_labelids.png yet: create them with '
                 f'"python tools/dataset_converters/idd.py {self.data_root}".'

@@ -1,6 +1,5 @@
 """Copy the images and labels that a config reads, resized to its working size."""
 
-import io
 import os
 import shutil
 import time
@@ -11,65 +10,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from mmcv.transforms import Compose
 from mmengine.config import Config
-from PIL import Image
 from rich.progress import track
 
 from ..durable_files import PARTIAL, locked_folder, write_durably
 from ..errors import InputError
-from .domain import DomainDataset
+from ..untrusted_files import read_file
 from .prepare_folders import common_loading, default_folder, find_domains, open_copies
-from .prepared_copy import (
-    MANIFEST,
-    CopiedFile,
-    PreparedCopy,
-    copy_path,
-    file_digest,
-)
+from .prepare_jobs import REMEDY, Done, Job, Task, prepare, share
+from .prepared_copy import PreparedCopy, copy_path
+from .prepared_manifest import MANIFEST
 
 # interval at which manifests are written: a killed run loses at most this much work
 SECONDS = 10
-REMEDY = 'start again to continue'
-
-
-class Task(NamedTuple):
-    """A data set in one role, to be copied.
-
-    Attributes:
-        domain (DomainDataset): The data set, with an empty pipeline.
-        transforms (Compose): The transforms that load and resize.
-        copy (PreparedCopy): The copy to write.
-        labelled (bool): Whether labels are copied as well.
-    """
-
-    domain: DomainDataset
-    transforms: Compose
-    copy: PreparedCopy
-    labelled: bool
-
-    def names(self, index: int) -> tuple[str, ...]:
-        """Return the paths of an image and, if copied, its label relative to the data set."""
-        data_info = self.domain.get_data_info(index)
-        keys = ('img_path', 'seg_map_path') if self.labelled else ('img_path',)
-        return tuple(os.path.relpath(data_info[key], self.domain.data_root) for key in keys)
-
-
-class Job(NamedTuple):
-    """An image to copy, with its label if the label is read.
-
-    Attributes:
-        task (int): Index of its task.
-        number (int): Index of the image in its data set.
-        names (tuple[str, ...]): See :meth:`Task.names`.
-        known (tuple[CopiedFile | None, ...]): The records of these files in the manifest.
-    """
-
-    task: int
-    number: int
-    names: tuple[str, ...]
-    known: tuple[CopiedFile | None, ...]
+# in bytes; a list of the splits of a data set has a few hundred kilobytes
+LARGEST_OTHER_FILE = 2**30
 
 
 class Summary(NamedTuple):
@@ -90,17 +45,28 @@ class Summary(NamedTuple):
     size: int
 
 
-# the tasks whose samples a worker process copies
-shared_tasks: Sequence[Task] = ()
+class Prepared(NamedTuple):
+    """What :func:`prepare_config` has done.
+
+    Attributes:
+        folder (Path): The folder of the copies.
+        copies (list[Summary]): A summary of each copy.
+        failures (list[str]): One sentence for each image that could not be copied. Their copies
+            are incomplete.
+    """
+
+    folder: Path
+    copies: list[Summary]
+    failures: list[str]
 
 
 def prepare_config(
     config: Config, out: str | Path | None = None, num_workers: int | None = None
-) -> tuple[Path, list[Summary]]:
+) -> Prepared:
     """Copy all images and labels that a config reads at its working size.
 
     Copies that exist and are up to date are kept. An interrupted run continues when it is started
-    again.
+    again. An image that cannot be read does not stop it.
 
     Args:
         config (Config): The config of any stage.
@@ -110,10 +76,10 @@ def prepare_config(
             only the current process is used.
 
     Returns:
-        tuple[Path, list[Summary]]: The folder of the copies, and a summary of each copy.
+        Prepared: The folder of the copies, a summary of each copy and what has failed.
 
     Raises:
-        InputError: If a file cannot be read, the disk has too little free space, a folder cannot
+        InputError: If a data set is incomplete, the disk has too little free space, a folder cannot
             be written or contains other files, another process writes the same copy, or no
             pipeline of the config can read a copy.
     """
@@ -139,8 +105,8 @@ def prepare_config(
         check_room(tasks, jobs, out)
         for task in tasks:
             copy_other_files(task)
-        made = run_jobs(tasks, jobs, num_workers)
-    return out, [
+        made, failures = run_jobs(tasks, jobs, num_workers)
+    summaries = [
         Summary(
             copy.source,
             str(copy.root),
@@ -150,13 +116,26 @@ def prepare_config(
         )
         for copy in copies.values()
     ]
+    return Prepared(out, summaries, failures)
 
 
 def clean(copy: PreparedCopy) -> None:
-    """Remove partial files of a killed run, and copies whose original no longer exists."""
-    for partial in copy.root.rglob(f'{PARTIAL}*'):
-        partial.unlink()
-    for name in [name for name in copy.files if not Path(copy.source, name).is_file()]:
+    """Remove partial files of a killed run, and copies whose original no longer exists.
+
+    Raises:
+        InputError: If the folder contains a symbolic link, through which files elsewhere would be
+            written or removed.
+    """
+    for folder, folders, names in os.walk(copy.root):
+        for path in (Path(folder, name) for name in (*folders, *names)):
+            if path.is_symlink():
+                raise InputError(
+                    f'{path} is a symbolic link, which no copy contains: remove it, or choose '
+                    'another --out.'
+                )
+            if path.name.startswith(PARTIAL):
+                path.unlink()
+    for name in [name for name in copy.files if not os.path.isfile(Path(copy.source, name))]:
         del copy.files[name]
         copy_path(copy.root / name).unlink(missing_ok=True)
         copy.complete = False
@@ -208,27 +187,55 @@ def check_room(tasks: Sequence[Task], jobs: Sequence[Job], out: Path) -> None:
 
 def run_jobs(
     tasks: Sequence[Task], jobs: Sequence[Job], num_workers: int | None
-) -> list[PreparedCopy]:
+) -> tuple[list[PreparedCopy], list[str]]:
     """Run all jobs with a progress bar, and write the manifests from time to time.
 
     Returns:
-        list[PreparedCopy]: For each image that was written, the copy that it belongs to.
+        tuple[list[PreparedCopy], list[str]]: For each image that was written, the copy that it
+        belongs to; and the failures.
 
     Raises:
-        InputError: If a file cannot be read, or a process is killed from outside.
+        InputError: If a copy cannot be written, or a process is killed from outside.
     """
     made: list[PreparedCopy] = []
+    failed: list[PreparedCopy] = []
+    failures: list[str] = []
     copies = {task.copy.source: task.copy for task in tasks}.values()
 
-    def finish(complete: bool = False) -> None:
+    def write_manifests(complete: bool = False) -> None:
         for copy in copies:
-            if copy in made or not copy.complete:
-                copy.complete = complete
+            if copy in made or copy in failed or not copy.complete:
+                copy.complete = complete and copy not in failed
                 write_durably(copy.root / MANIFEST, copy.content(), REMEDY)
 
     # mark new folders as copies before any file is written to them
-    finish()
+    write_manifests()
+    written = time.monotonic() - SECONDS
+    try:
+        for job, done in zip(jobs, run_all(tasks, jobs, num_workers)):
+            copy = tasks[job.task].copy
+            if done.failure:
+                failed.append(copy)
+                failures.append(done.failure)
+            elif done.records is not None:
+                copy.files.update(zip(job.names, done.records))
+                made.append(copy)
+                if time.monotonic() - written > SECONDS:
+                    write_manifests()
+                    written = time.monotonic()
+    finally:
+        # keep the finished copies, also when the disk is full
+        write_manifests()
+    write_manifests(complete=True)
+    return made, failures
 
+
+def run_all(tasks: Sequence[Task], jobs: Sequence[Job], num_workers: int | None) -> Iterator[Done]:
+    """Yield the result of each job, in order.
+
+    Raises:
+        InputError: If a process is killed from outside, or as :func:`prepare` does.
+    """
     with ExitStack() as stack:
         share(tasks)
         run: Callable[..., Iterable] = map
@@ -236,87 +243,19 @@ def run_jobs(
             pool = ProcessPoolExecutor(num_workers, initializer=share, initargs=(tasks,))
             stack.callback(pool.shutdown, cancel_futures=True)
             run = pool.map
-        finished = time.monotonic() - SECONDS
         try:
-            for found, job in zip(track(run(prepare, jobs), 'Preparing', total=len(jobs)), jobs):
-                if found is None:
-                    continue
-                tasks[job.task].copy.files.update(zip(job.names, found))
-                made.append(tasks[job.task].copy)
-                if time.monotonic() - finished > SECONDS:
-                    finish()
-                    finished = time.monotonic()
+            yield from track(run(prepare, jobs), 'Preparing', total=len(jobs))
         except BrokenProcessPool as error:
             raise InputError(
                 'A process that prepares images was killed, most likely for lack of memory: use '
                 'fewer --workers.'
             ) from error
-        finally:
-            # keep the finished copies, also when a file cannot be read
-            finish()
-        finish(complete=True)
-    return made
-
-
-def share(tasks: Sequence[Task]) -> None:
-    """Send the tasks to a process once instead of with every job."""
-    global shared_tasks
-    shared_tasks = tasks
-
-
-def prepare(job: Job) -> tuple[CopiedFile, ...] | None:
-    """Run one job.
-
-    Returns:
-        tuple[CopiedFile, ...]: The new records of the image and, if copied, of the label. None if
-        the known records are still valid.
-
-    Raises:
-        InputError: If a file cannot be read or the disk is full.
-    """
-    task = shared_tasks[job.task]
-    originals = [Path(task.copy.source, name) for name in job.names]
-    copies = [copy_path(task.copy.root / name) for name in job.names]
-    known = [each for each in job.known if each is not None]
-    is_there = len(known) == len(copies) and all(map(is_whole, known, copies))
-    if is_there and all(each.is_current(path) for each, path in zip(known, originals)):
-        return None
-    # taken before the originals are read, so that a change in the meantime is noticed later
-    states = [(path.stat(), file_digest(path)) for path in originals]
-    if is_there and all(each.digest == digest for each, (_, digest) in zip(known, states)):
-        # only the time has changed, for example because the data set was moved
-        return tuple(
-            each._replace(time=state.st_mtime_ns) for each, (state, _) in zip(known, states)
-        )
-    results = task.domain.run_pipeline(task.transforms, task.domain.get_data_info(job.number))
-    # the pipeline returns BGR
-    pixels = [results['img'][..., ::-1], results.get('gt_seg_map')]
-    return tuple(
-        CopiedFile(state.st_size, state.st_mtime_ns, digest, write_image(path, each))
-        for path, each, (state, digest) in zip(copies, pixels, states)
-    )
-
-
-def write_image(path: Path, pixels: np.ndarray) -> int:
-    """Write an image as BMP, either completely or not at all.
-
-    Returns:
-        int: CRC-32 of the file.
-    """
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, 'BMP')
-    write_durably(path, file.getvalue(), REMEDY)
-    return file_digest(path)
-
-
-def is_whole(known: CopiedFile, copy: Path) -> bool:
-    """Return whether a copy exists and is undamaged."""
-    return copy.is_file() and file_digest(copy) == known.copy_digest
 
 
 def copy_other_files(task: Task) -> None:
     """Copy other files that a data set needs, such as a list of its splits."""
     for name in task.domain.other_files:
         original = Path(task.copy.source, name)
-        if original.is_file():
-            write_durably(task.copy.root / name, original.read_bytes(), REMEDY)
+        if os.path.isfile(original):
+            content = read_file(original, LARGEST_OTHER_FILE)
+            write_durably(task.copy.root / name, content, REMEDY)

@@ -6,8 +6,7 @@ followed by ``.bmp``. ``prepared.json`` is the manifest of the copy and describe
 """
 
 import json
-import os
-import zlib
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +14,11 @@ from typing import NamedTuple
 from mmcv.transforms import LoadImageFromFile, Resize
 
 from ..errors import InputError, MissingFileError
+from ..json_records import read_record
+from .prepared_manifest import FORMAT, MANIFEST, CopiedFile, Manifest, file_digest
 from .transforms.labels import LoadRawLabel
 
-MANIFEST = 'prepared.json'
 SUFFIX = '.bmp'
-# version of the format of the manifest
-FORMAT = 1
 PREPARE = 'python tools/dataset_converters/prepare.py CONFIG --out DIR'
 
 
@@ -62,35 +60,6 @@ def loading_of(pipeline: Callable) -> Loading | None:
     if not isinstance(resize, Resize) or resize.keep_ratio or not resize.scale:
         return None
     return Loading(tuple(resize.scale), f'{load} {resize}', steps, labelled)
-
-
-class CopiedFile(NamedTuple):
-    """The record of a copied file in the manifest.
-
-    Attributes:
-        size (int): Size of the original file in bytes.
-        time (int): Time of the last modification of the original, in nanoseconds.
-        digest (int): CRC-32 of the original file.
-        copy_digest (int): CRC-32 of the copy.
-    """
-
-    size: int
-    time: int
-    digest: int
-    copy_digest: int
-
-    def is_current(self, path: str | Path) -> bool:
-        """Return whether the original still has the same size and time. It is not read."""
-        try:
-            state = os.stat(path)
-        except OSError:
-            return False
-        return (state.st_size, state.st_mtime_ns) == (self.size, self.time)
-
-
-def file_digest(path: str | Path) -> int:
-    """Return the CRC-32 of a file."""
-    return zlib.crc32(Path(path).read_bytes())
 
 
 def copy_path(path: str | Path) -> Path:
@@ -137,27 +106,20 @@ class PreparedCopy:
         Raises:
             InputError: If the manifest is invalid.
         """
-        path = Path(root, MANIFEST)
         try:
-            content = json.loads(path.read_bytes())
-            if content.pop('format') != FORMAT:
-                raise ValueError('another format')
-            width, height = map(int, content['size'])
-            files = {name: CopiedFile(*map(int, each)) for name, each in content['files'].items()}
-            return cls(
-                root,
-                str(content['source']),
-                (width, height),
-                str(content['transforms']),
-                files,
-                bool(content['complete']),
+            manifest = read_record(
+                Path(root, MANIFEST), Manifest, f'remove {root} and run {PREPARE} again'
             )
-        except (FileNotFoundError, NotADirectoryError):
+        except MissingFileError:
             return None
-        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-            raise InputError(
-                f'{path} is invalid ({error}): remove {root} and run {PREPARE} again.'
-            ) from error
+        return cls(
+            root,
+            manifest.source,
+            manifest.size,
+            manifest.transforms,
+            manifest.files,
+            manifest.complete,
+        )
 
     def content(self) -> bytes:
         """Return the manifest as JSON."""
@@ -186,6 +148,14 @@ class PreparedCopy:
         """Return the originals that have a copy under a folder, relative to that folder."""
         below = '' if folder == self.root else f'{self.name(folder)}/'
         return [Path(name[len(below) :]) for name in self.files if name.startswith(below)]
+
+    def names_by_folder(self) -> dict[Path, list[str]]:
+        """Return the names of the originals that have a copy, by their folder in the copy."""
+        folders: dict[Path, list[str]] = defaultdict(list)
+        for name in self.files:
+            path = self.root / name
+            folders[path.parent].append(path.name)
+        return folders
 
     def require_files(self, labels: Sequence[Path]) -> None:
         """Check that the copy has all of these labels.
@@ -239,8 +209,8 @@ class PreparedCopy:
         """
         if not self.complete:
             raise InputError(
-                f'{self.root} is incomplete: {PREPARE} is still running or was interrupted, run '
-                'it again.'
+                f'{self.root} is incomplete: {PREPARE} is still running, was interrupted or could '
+                'not read all files, run it again.'
             )
 
     def stale(self, reason: str) -> str:
@@ -261,12 +231,9 @@ class PreparedCopy:
             InputError: If it is damaged.
         """
         record = self.files.get(self.name(path).removesuffix(SUFFIX))
-        try:
-            whole = record is not None and file_digest(path) == record.copy_digest
-        except OSError:
-            whole = False
-        if not whole:
-            raise InputError(f'{path} is damaged: run {PREPARE} again.')
+        remedy = f'run {PREPARE} again'
+        if record is None or file_digest(path, remedy) != record.copy_digest:
+            raise InputError(f'{path} is damaged: {remedy}.')
 
     def check_pipeline(self, pipeline: Callable) -> None:
         """Check that a pipeline returns the same samples for the copy as for the originals.

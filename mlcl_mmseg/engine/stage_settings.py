@@ -6,7 +6,6 @@ It tells whether a stage that was trained earlier may be used or resumed with th
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,7 @@ from mmseg.registry import DATASETS
 
 from ..datasets.config_domains import config_domains
 from ..datasets.domain import DomainDataset
-from ..datasets.prepared_copy import file_digest
+from ..datasets.prepared_manifest import file_digest
 from ..errors import InputError
 from ..models.backbones.pretrained import describe_pretrained
 
@@ -116,7 +115,7 @@ def describe_files(domain: DomainDataset) -> str:
         paths = [data_info['img_path'], *filter(None, [data_info.get('seg_map_path')])]
         sizes = data_info.get('original_sizes') or [*map(file_size, paths)]
         # names of files need not be UTF-8
-        digest.update(os.fsencode(f'{data_info["sample_name"]} {sizes}'))
+        digest.update(f'{data_info["sample_name"]} {sizes}'.encode('utf-8', 'surrogateescape'))
     return f'{len(domain)} images ({digest.hexdigest()[:8]})'
 
 

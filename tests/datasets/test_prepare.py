@@ -25,8 +25,9 @@ EVERYTHING = dict(gta5=(3, 0), cityscapes=(6, 0), idd=(6, 0))
 
 def prepare_here(config, out):
     """In this process: ``{data set: (images, new ones)}``."""
-    _, found = prepare.prepare_config(config, out, num_workers=0)
-    return {Path(each.folder).name: (each.images, each.made) for each in found}
+    done = prepare.prepare_config(config, out, num_workers=0)
+    assert not done.failures
+    return {Path(each.folder).name: (each.images, each.made) for each in done.copies}
 
 
 @pytest.fixture
@@ -127,16 +128,23 @@ def test_a_damaged_copy_is_made_again(config, out, damage):
     assert path.read_bytes() == whole
 
 
-def test_a_damaged_image_ends_it_and_what_was_made_stays(config, tmp_path, out):
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_a_damaged_image_is_told_and_the_rest_is_made(config, tmp_path, out, num_workers):
     path = tmp_path / 'idd/leftImg8bit/train/0/024541_leftImg8bit.png'
     whole = path.read_bytes()
     path.write_bytes(whole[:50])
-    with pytest.raises(InputError, match=f'{path.name} cannot be read'):
-        prepare_here(config, out)
-    assert not json.loads((out / 'idd/prepared.json').read_bytes())['complete']
+    for _ in range(2):
+        (failure,) = prepare.prepare_config(config, out, num_workers).failures
+        assert failure.startswith(f'{path} cannot be read (') and 'replace the file' in failure
+        complete = [
+            json.loads((out / name / 'prepared.json').read_bytes())['complete']
+            for name in EVERYTHING
+        ]
+        assert complete == [True, True, False]
+    with pytest.raises(InputError, match='idd is incomplete: .* could not read all files'):
+        build_domain('idd', out / 'idd')
     path.write_bytes(whole)
-    found = prepare_here(config, out)
-    assert found['gta5'] == (3, 0) and found['idd'][1] < 6
+    assert prepare_here(config, out) == {**EVERYTHING, 'idd': (6, 1)}
     assert prepare_here(config, out) == EVERYTHING
 
 
@@ -155,7 +163,7 @@ def test_killed_and_started_again(config, out, monkeypatch):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     (out / 'gta5/images/.partial_x.bmp').write_bytes(b'')
-    with pytest.raises(InputError, match='gta5 is incomplete: .* was interrupted, run it again'):
+    with pytest.raises(InputError, match='gta5 is incomplete: .* was interrupted .* run it again'):
         build_domain('gta5', out / 'gta5')
     found = prepare_here(config, out)
     assert 0 < sum(made for _, made in found.values()) < 15
@@ -183,8 +191,8 @@ def test_two_at_once(config, out):
 
 
 def test_several_processes(config, out):
-    _, found = prepare.prepare_config(config, out, num_workers=2)
-    assert [each.made for each in found] == [3, 6, 6]
+    done = prepare.prepare_config(config, out, num_workers=2)
+    assert [each.made for each in done.copies] == [3, 6, 6]
     assert prepare_here(config, out) == EVERYTHING
 
 
@@ -236,7 +244,7 @@ def test_the_default_folder(config, tmp_path):
     with pytest.raises(InputError, match='own.py has no data_root, .* choose a folder with --out'):
         prepare_here(config, None)
     config.data_root = str(tmp_path)
-    found, _ = prepare.prepare_config(config, num_workers=0)
+    found = prepare.prepare_config(config, num_workers=0).folder
     assert found == Path(f'{tmp_path}_32x16')
     assert (found / f'{IMAGE}.bmp').is_file()
 

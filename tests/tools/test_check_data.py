@@ -133,9 +133,12 @@ def test_all_missing_pairs_are_named(world, check):
     assert source['ignored'] == 1
     for label in labels[:2]:
         assert f'Missing: {label}' in output
-    (note,) = report['notes']
+    shares, note = report['notes']
     assert '_gtFine_labelIds.png has no image: it is not read.' in note
     assert alone.name.removesuffix('_leftImg8bit.png') in note
+    assert source['unnamed_ids'] == {'99': 1}
+    assert 'Labels of source gta5 have ids that label_map does not name' in shares
+    assert shares.endswith('pixels: id 99: 100 %.')
 
 
 def test_labels_that_are_still_to_be_made(world, check):

@@ -49,7 +49,7 @@ def test_command_line(world, tmp_path, monkeypatch):
     ('options', 'messages'),
     [
         (['--out', 'file'], ['file cannot be written', 'choose another with --out']),
-        (['--workers', '-1'], ['--workers: -1 is not a number of processes: use 0 or more']),
+        (['--workers', '-1'], ["--workers: '-1' is not an integer of at least 0"]),
     ],
 )
 def test_errors_the_user_can_fix(world, tmp_path, options, messages):

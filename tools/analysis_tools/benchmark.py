@@ -150,8 +150,10 @@ def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Me
 
 def read_prepared(config: Config, out: Path) -> None:
     """Prepare the data sets of a config, and let its training read the copies."""
-    _, summaries = prepare_config(config, out, num_workers=0)
-    copies = {each.source: each.folder for each in summaries}
+    prepared = prepare_config(config, out, num_workers=0)
+    if prepared.failures:
+        raise InputError(prepared.failures[0])
+    copies = {each.source: each.folder for each in prepared.copies}
     train = config.train_dataloader.dataset
     for domain in (train.source, *train.targets):
         domain.data_root = copies[os.path.abspath(domain.data_root)]

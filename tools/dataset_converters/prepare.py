@@ -3,6 +3,7 @@
 The images, and the labels that the config reads, are stored as the Resize of the pipelines returns
 them, in the same folders as in their data sets. Set MLCL_DATA_ROOT to read the copies. An
 interrupted run continues where it stopped. Copies that are damaged or out of date are replaced.
+Images that cannot be copied are listed at the end.
 """
 
 import argparse
@@ -12,8 +13,15 @@ from mmseg.utils import register_all_modules
 from prettytable import PrettyTable
 
 import mlcl_mmseg  # noqa: F401
-from mlcl_mmseg.command_line import add_cfg_options, check_writable, end_with_sentence, load_config
+from mlcl_mmseg.command_line import (
+    add_cfg_options,
+    check_writable,
+    count_from_zero,
+    end_with_sentence,
+    load_config,
+)
 from mlcl_mmseg.datasets.prepare import prepare_config
+from mlcl_mmseg.errors import InputError, printable
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,18 +38,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--workers',
-        type=processes,
+        type=count_from_zero,
         help='number of processes (default: one for each CPU core; 0: only the main process)',
     )
     add_cfg_options(parser)
     return parser.parse_args()
-
-
-def processes(text: str) -> int:
-    """Parse an argument that is an integer of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'{text} is not a number of processes: use 0 or more')
-    return int(text)
 
 
 def main() -> None:
@@ -51,14 +52,22 @@ def main() -> None:
     config = load_config(args.config, args.cfg_options, None, 'none')
     if args.out is not None:
         check_writable(str(args.out), '--out')
-    out, summaries = prepare_config(config, args.out, args.workers)
+    prepared = prepare_config(config, args.out, args.workers)
     table = PrettyTable(['copy', 'images', 'new', 'MB'])
     table.align = 'r'
     table.align['copy'] = 'l'
-    for each in summaries:
-        table.add_row([each.folder, each.images, each.made, f'{each.size / 1e6:.0f}'])
+    for each in prepared.copies:
+        row = [printable(each.folder), each.images, each.made, f'{each.size / 1e6:.0f}']
+        table.add_row(row)
     print(table)
-    print(f'To train on the copies: export MLCL_DATA_ROOT={out}')
+    if prepared.failures:
+        for failure in prepared.failures:
+            print(f'Failed: {printable(failure)}')
+        raise InputError(
+            f'{len(prepared.failures)} images could not be copied: correct them, or remove them '
+            'from the data set, and start again to continue.'
+        )
+    print(f'To train on the copies: export MLCL_DATA_ROOT={printable(prepared.folder)}')
 
 
 if __name__ == '__main__':

@@ -27,10 +27,10 @@ class LoadRawLabel(BaseTransform):
         """
         if 'seg_map_path' not in results:
             return results
-        label = open_image(results['seg_map_path'], remedy=results.get('remedy', REPLACE))
+        path, remedy = results['seg_map_path'], results.get('remedy', REPLACE)
         height, width = results['ori_shape']
-        results['label_format'].check(label, (width, height), results['seg_map_path'])
-        results['gt_seg_map'] = np.array(label)
+        results['label_format'].check(path, results['img_path'], (width, height), remedy)
+        results['gt_seg_map'] = np.array(open_image(path, remedy=remedy))
         results['seg_fields'].append('gt_seg_map')
         return results
 
