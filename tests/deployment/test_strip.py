@@ -101,7 +101,7 @@ def test_a_warmup_keeps_its_heads():
 @pytest.mark.parametrize(
     ('checkpoint', 'message'),
     [
-        ([1], 'x.pth has no state_dict: use'),
+        ([1], 'x.pth has no state_dict but is a list: use'),
         (dict(meta={}), 'x.pth has no state_dict: use'),
         (dict(state_dict={'backbone.x': torch.zeros(1)}), 'x.pth has no decode_head: use'),
     ],
@@ -113,7 +113,7 @@ def test_other_files(checkpoint, message):
 
 def test_mistakes_on_the_command_line(checkpoint, tmp_path, run_tool):
     for source, destination, message in (
-        (checkpoint, checkpoint, 'exists already: choose a new file as DST'),
+        (checkpoint, checkpoint, 'is an input and would be overwritten: choose another DST'),
         (tmp_path / 'no.pth', tmp_path / 'x.pth', 'no.pth does not exist: correct the path'),
     ):
         with pytest.raises(InputError, match=message):
