@@ -7,6 +7,8 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from PIL import Image
 
+from mlcl_mmseg.deployment.predictor import Predictor
+from mlcl_mmseg.deployment.segmentor import load_segmentor
 from mlcl_mmseg.labels import label_space
 
 from ..conftest import draw_scene
@@ -36,6 +38,11 @@ def checkpoint(config, tmp_path_factory):
     path = tmp_path_factory.mktemp('checkpoint') / 'best.pth'
     torch.save(dict(meta=meta, state_dict=state_dict, optimizer=dict(state=momentum)), path)
     return path
+
+
+@pytest.fixture(scope='session')
+def predictor(config, checkpoint):
+    return Predictor(load_segmentor(config, str(checkpoint)), config)
 
 
 @pytest.fixture(scope='session')

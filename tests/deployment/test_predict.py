@@ -30,11 +30,6 @@ def read(path):
     return np.array(Image.open(path))
 
 
-@pytest.fixture(scope='module')
-def predictor(config, checkpoint):
-    return Predictor(load_segmentor(config, str(checkpoint)), config)
-
-
 @pytest.fixture
 def video(tmp_path):
     """Ten frames of a growing square."""
