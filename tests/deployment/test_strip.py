@@ -111,6 +111,15 @@ def test_other_files(checkpoint, message):
         strip(checkpoint, 'x.pth')
 
 
+def test_existing_files(checkpoint, tmp_path, run_tool):
+    (tmp_path / 'x.pth').write_bytes(b'mine')
+    with pytest.raises(InputError, match='x.pth exists already: choose another DST, or use --over'):
+        run_tool('model_converters/strip.py', checkpoint, tmp_path / 'x.pth')
+    assert (tmp_path / 'x.pth').read_bytes() == b'mine'
+    run_tool('model_converters/strip.py', checkpoint, tmp_path / 'x.pth', '--overwrite')
+    assert read_checkpoint(tmp_path / 'x.pth')['state_dict']
+
+
 def test_mistakes_on_the_command_line(checkpoint, tmp_path, run_tool):
     for source, destination, message in (
         (checkpoint, checkpoint, 'is an input and would be overwritten: choose another DST'),

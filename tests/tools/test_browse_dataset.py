@@ -72,6 +72,15 @@ def headings(sections):
     return [list(section.headings) for section in sections]
 
 
+def test_existing_sheets(browse, run_tool, tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/iteration_2.png').write_bytes(b'mine')
+    command = [CONFIGS / 'small_source_only.py', '--out', tmp_path / 'out']
+    with pytest.raises(InputError, match='iteration_2.png exists already: choose another --out'):
+        run_tool(TOOL, *command)
+    assert (tmp_path / 'out/iteration_2.png').read_bytes() == b'mine'
+
+
 def test_each_stage(browse, tmp_path):
     """Two sheets a stage; without pseudo-labels, which is said where they are missing."""
     browse('source_only')
