@@ -61,5 +61,5 @@ def images(tmp_path_factory):
     }.items():
         image, _ = draw_scene(rng, ids, np.ones(3), size)
         Image.fromarray(image).save(folder / name)
-    (folder / 'notes.txt').write_text('no image')
+    (folder / 'notes.txt').write_text('no image', encoding='utf-8')
     return folder

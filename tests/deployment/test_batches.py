@@ -135,7 +135,7 @@ def test_a_full_disk_ends_it_at_once(tmp_path, predictor, images, monkeypatch):
 
 
 def test_links_are_replaced_not_followed(tmp_path, predictor, images):
-    (tmp_path / 'precious').write_text('precious')
+    (tmp_path / 'precious').write_text('precious', encoding='utf-8')
     (tmp_path / 'index').mkdir()
     for name, target in {'c': 'precious', 'north/d': 'nowhere'}.items():
         (tmp_path / f'index/{name}.png').parent.mkdir(exist_ok=True)
@@ -145,7 +145,7 @@ def test_links_are_replaced_not_followed(tmp_path, predictor, images):
         predict_images(predictor, found, tmp_path, STYLE)
     predict_images(predictor, found, tmp_path, STYLE, overwrite=True)
     assert not (tmp_path / 'index/c.png').is_symlink()
-    assert (tmp_path / 'precious').read_text() == 'precious'
+    assert (tmp_path / 'precious').read_text('utf-8') == 'precious'
     assert not (tmp_path / 'nowhere').exists()
 
 

@@ -195,7 +195,7 @@ def test_a_program(run_export, tmp_path):
 
 
 def test_the_example_is_short_and_needs_little():
-    text = EXAMPLE.read_text()
+    text = EXAMPLE.read_text('utf-8')
     assert len(text.splitlines()) <= 22
     names = set()
     for node in ast.walk(ast.parse(text)):

@@ -98,10 +98,10 @@ def test_what_is_no_file(tmp_path):
 
 
 def test_nothing_is_written_through_a_link(tmp_path):
-    (tmp_path / 'precious').write_text('precious')
+    (tmp_path / 'precious').write_text('precious', encoding='utf-8')
     (tmp_path / 'a.mp4').symlink_to('precious')
     write(tmp_path / 'a.mp4')
-    assert (tmp_path / 'precious').read_text() == 'precious'
+    assert (tmp_path / 'precious').read_text('utf-8') == 'precious'
     assert not (tmp_path / 'a.mp4').is_symlink()
     assert sorted(os.listdir(tmp_path)) == ['a.mp4', 'precious']
 

@@ -103,7 +103,7 @@ def test_unknown_label(tmp_path, convert_idd, label, capsys):
 
 def test_broken_file(tmp_path, convert_idd, capsys):
     path = write_polygons(tmp_path)
-    path.write_text(path.read_text()[:-10])
+    path.write_text(path.read_text('utf-8')[:-10], encoding='utf-8')
     with pytest.raises(InputError, match='1 of 1 polygon files failed'):
         convert_idd(tmp_path)
     assert f'{path} is damaged (' in capsys.readouterr().err
@@ -112,7 +112,7 @@ def test_broken_file(tmp_path, convert_idd, capsys):
 def test_incomplete_file(tmp_path, convert_idd, capsys):
     polygons = tmp_path / 'gtFine/train/0/005506_gtFine_polygons.json'
     polygons.parent.mkdir(parents=True)
-    polygons.write_text('{"imgHeight": 4, "imgWidth": 6}')
+    polygons.write_text('{"imgHeight": 4, "imgWidth": 6}', encoding='utf-8')
     with pytest.raises(InputError, match='1 of 1 polygon files failed'):
         convert_idd(tmp_path)
     assert f'{polygons} is damaged (objects: Field required): download' in capsys.readouterr().err

@@ -155,7 +155,7 @@ def test_what_is_there_is_left_alone(world, tmp_path):
 def test_a_toy_world_may_be_replaced(tmp_path):
     for seed in (0, 1):
         assert write_toy_world(tmp_path / 'w', 1, (32, 32), seed, num_workers=1, replace=True)
-    assert json.loads((tmp_path / 'w' / 'toy_world.json').read_text())['seed'] == 1
+    assert json.loads((tmp_path / 'w' / 'toy_world.json').read_text('utf-8'))['seed'] == 1
 
 
 def test_files_of_the_user_are_never_removed(tmp_path):
@@ -205,7 +205,7 @@ def test_the_tool(tmp_path):
     done = subprocess.run([str(each) for each in tool], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f'{tmp_path / "w"}: the toy world is complete.' in done.stdout
-    marker = json.loads((tmp_path / 'w' / 'toy_world.json').read_text())
+    marker = json.loads((tmp_path / 'w' / 'toy_world.json').read_text('utf-8'))
     assert marker == dict(version=1, images=5, validation_images=2, size=[64, 32], seed=3)
     done = subprocess.run([*map(str, tool[:-1]), '4'], capture_output=True, text=True)
     assert done.returncode == 1
