@@ -7,6 +7,9 @@ from mmseg.models import MixVisionTransformer
 from mmseg.registry import MODELS
 from torchvision.models.vgg import cfgs, make_layers
 
+from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.models.backbones.pretrained import read_pretrained
+
 SMALL = dict(embed_dims=16, num_layers=(1, 1, 1, 1))
 
 
@@ -134,3 +137,27 @@ def test_rates_as_released(backbone, in_channels, expected):
         assert rates['backbone.layers.0.1.0.norm1.weight'] == 4
         assert rates['backbone.layers.0.1.0.attn.attn.in_proj_weight'] == 5
         assert rates['backbone.layers.0.1.0.ffn.layers.1.weight'] == 6
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (torch.ones(1), 'has no state_dict but is a Tensor: use weights of the same architecture'),
+        ([1], 'has no state_dict but is a list'),
+        ({1: torch.ones(1)}, 'has a tensor whose name is 1, not a text'),
+        ({'state_dict': {'conv1.weight': 'x'}}, r'has no dense tensor of numbers as conv1.weight'),
+    ],
+)
+def test_odd_imagenet_weights(tmp_path, content, message):
+    torch.save(content, tmp_path / 'x.pth')
+    with pytest.raises(InputError, match=rf'x\.pth {message}'):
+        read_pretrained(str(tmp_path / 'x.pth'))
+
+
+def test_imagenet_weights_that_are_not_finite(tmp_path):
+    settings = dict(type='DeepLabV2ResNet', depth=18, base_channels=8, stem_channels=8)
+    weights = MODELS.build(settings).state_dict()
+    name = next(iter(weights))
+    torch.save({**weights, name: weights[name] * torch.nan}, tmp_path / 'x.pth')
+    with pytest.raises(InputError, match=rf'x\.pth has .* in {name} that are not finite: use weig'):
+        MODELS.build(dict(settings, init_cfg=pretrained(tmp_path / 'x.pth'))).init_weights()
