@@ -1,6 +1,7 @@
 """Safe loading of checkpoints: only tensors and plain values are accepted, never code."""
 
 import contextlib
+import os
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -10,7 +11,9 @@ import numpy as np
 import torch
 from mmengine.runner import CheckpointLoader
 
+from .checkpoint_record import META, STATE_DICT, record_of
 from .errors import InputError, MissingFileError
+from .untrusted_files import check_regular_file
 
 # the dtypes of NumPy scalars that a checkpoint may contain
 SCALARS = [np.dtype(name) for name in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'bool')]
@@ -41,8 +44,9 @@ def read_checkpoint(path: str | Path) -> Any:
         MissingFileError: If the file does not exist.
         InputError: If the file is damaged or contains other objects.
     """
-    if not Path(path).is_file():
+    if not os.path.exists(path):
         raise MissingFileError(f'The checkpoint {path} does not exist: correct the path.')
+    check_regular_file(path, 'correct the path')
     try:
         if is_torchscript(path):
             raise UnpicklingError('a compiled module')
@@ -88,8 +92,29 @@ def refusal(path: str | Path, error: Exception) -> str:
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Load a local file for MMEngine by :func:`read_checkpoint`, on the CPU."""
-    return read_checkpoint(Path(filename).expanduser())
+    """Load a local file for MMEngine by :func:`read_checkpoint`, on the CPU, and check its form.
+
+    Raises:
+        InputError: If it cannot be read, or is not a dictionary that MMEngine understands.
+    """
+    path = Path(filename).expanduser()
+    content = read_checkpoint(path)
+    # ImageNet weights of other packages, whose loaders know their form
+    if is_nested(content):
+        return content
+    record = record_of(content, path)
+    others = content if STATE_DICT in content else {}
+    return {**others, STATE_DICT: record.state_dict, META: record.meta}
+
+
+def is_nested(content: Any) -> bool:
+    """Whether this is a dictionary of named dictionaries, but not a checkpoint of MMEngine."""
+    return (
+        isinstance(content, dict)
+        and STATE_DICT not in content
+        and all(isinstance(name, str) for name in content)
+        and any(isinstance(value, dict) for value in content.values())
+    )
 
 
 def refuse_remote(filename: str, map_location: Any = None) -> Any:

@@ -1,11 +1,13 @@
 """Copy the shipped configs, to edit them or to base others on them: mlcl copy_configs [DIR]."""
 
 import argparse
-import shutil
+import os
 from pathlib import Path
 
 from mlcl_mmseg.command_line import check_writable, end_with_sentence
-from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.durable_files import write_durably
+from mlcl_mmseg.errors import InputError, printable
+from mlcl_mmseg.outputs import add_overwrite, check_outputs
 from mlcl_mmseg.shipped import CONFIGS
 
 
@@ -22,6 +24,7 @@ def parse_args() -> argparse.Namespace:
         default=Path('configs'),
         help='the new folder (default: configs)',
     )
+    add_overwrite(parser)
     return parser.parse_args()
 
 
@@ -29,14 +32,17 @@ def main() -> None:
     """Copy the configs to the folder that the command line names.
 
     Raises:
-        InputError: If the folder exists already.
+        InputError: If the folder exists already, or is the folder of the shipped configs.
     """
     args = parse_args()
-    if args.out.exists():
-        raise InputError(f'{args.out} exists already: choose another DIR.')
-    check_writable(str(args.out.parent), 'DIR')
-    shutil.copytree(CONFIGS, args.out, ignore=shutil.ignore_patterns('__pycache__'))
-    print(f'{args.out} contains the shipped configs.')
+    if Path(os.path.realpath(args.out)).is_relative_to(CONFIGS):
+        raise InputError(f'{args.out} contains the shipped configs themselves: choose another DIR.')
+    check_outputs([args.out], overwrite=args.overwrite, option='DIR')
+    check_writable(str(args.out), 'DIR')
+    for source in sorted(CONFIGS.rglob('*')):
+        if source.is_file() and source.parent.name != '__pycache__':
+            write_durably(args.out / source.relative_to(CONFIGS), source.read_bytes(), 'try again')
+    print(f'{printable(args.out)} contains the shipped configs.')
 
 
 if __name__ == '__main__':

@@ -29,7 +29,9 @@ from mlcl_mmseg.deployment.export import (
     read_export,
 )
 from mlcl_mmseg.deployment.segmentor import load_segmentor
-from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.durable_files import writing_durably
+from mlcl_mmseg.errors import InputError, printable
+from mlcl_mmseg.outputs import add_overwrite, check_outputs
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,6 +58,7 @@ def parse_args() -> argparse.Namespace:
         default=1e-4,
         help='largest difference allowed, relative to the largest logit (default: 1e-4)',
     )
+    add_overwrite(parser)
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -72,15 +75,49 @@ def working_size(config: Config) -> tuple[int, int]:
     raise InputError(f'{config.filename} has no fixed image size: use --size WxH.')
 
 
+def compare(
+    network: DeployedNetwork, path: Path, args: argparse.Namespace, size: tuple[int, int]
+) -> None:
+    """Compare an exported network with the original one and print the differences.
+
+    Args:
+        network (DeployedNetwork): The original network.
+        path (Path): The exported network.
+        args (argparse.Namespace): The command line.
+        size (tuple[int, int]): (H, W) of the images.
+
+    Raises:
+        InputError: If it cannot be run or the largest difference exceeds the tolerance.
+    """
+    worst = 0.0
+    try:
+        exported = read_export(path, args.format)
+        for shape, difference in differences(network, exported, size):
+            print(f'{"x".join(map(str, shape))}: differs by {difference:.1e} of the largest logit')
+            worst = max(worst, difference)
+    # whatever a runtime may raise on operations that do not allow other sizes
+    except Exception as error:
+        reason = (str(error).splitlines() or [''])[0]
+        raise InputError(
+            f'{args.out} could not be run and has been removed ({type(error).__name__}: '
+            f'{reason}): the network has operations that {args.format} cannot compute at every '
+            'size, such as the pooling of UPerHead in ONNX; use --format torch.'
+        ) from error
+    if not worst <= args.tolerance:
+        raise InputError(
+            f'The largest difference, {worst:.1e}, exceeds --tolerance {args.tolerance:.1e}, so '
+            f'{args.out} has been removed: use a larger --tolerance if that is acceptable.'
+        )
+
+
 def main() -> None:
     """Export what the command line says."""
     args = parse_args()
     check_exporter(args.format)
     config = load_config(args.config, args.cfg_options, None, 'none')
     width, height = args.size or working_size(config)
+    check_outputs([args.out], [args.checkpoint, args.config], args.overwrite)
     check_writable(str(args.out.parent), '--out')
-    if args.out.exists():
-        raise InputError(f'{args.out} exists already: choose another --out.')
     model = load_segmentor(config, args.checkpoint)
     network = DeployedNetwork(model, args.output)
     about = dict(
@@ -89,28 +126,10 @@ def main() -> None:
         size=json.dumps([width, height]),
         input='image (B, 3, H, W) float32, RGB from 0 to 1',
     )
-    export(network, args.out, args.format, (height, width), about)
-    print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB')
-    worst = 0.0
-    try:
-        exported = read_export(args.out, args.format)
-        for shape, difference in differences(network, exported, (height, width)):
-            print(f'{"x".join(map(str, shape))}: differs by {difference:.1e} of the largest logit')
-            worst = max(worst, difference)
-    # whatever a runtime may raise on operations that do not allow other sizes
-    except Exception as error:
-        args.out.unlink()
-        raise InputError(
-            f'{args.out} could not be run and has been removed ({type(error).__name__}: '
-            f'{str(error).splitlines()[0]}): the network has operations that {args.format} cannot '
-            'compute at every size, such as the pooling of UPerHead in ONNX; use --format torch.'
-        ) from error
-    if not worst <= args.tolerance:
-        args.out.unlink()
-        raise InputError(
-            f'The largest difference, {worst:.1e}, exceeds --tolerance {args.tolerance:.1e}, so '
-            f'{args.out} has been removed: use a larger --tolerance if that is acceptable.'
-        )
+    with writing_durably(args.out, 'start again') as partial:
+        export(network, partial, args.format, (height, width), about)
+        print(f'{printable(args.out)}: {partial.stat().st_size / 1e6:.1f} MB')
+        compare(network, partial, args, (height, width))
 
 
 if __name__ == '__main__':

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from mlcl_mmseg.command_line import check_writable, count, end_with_sentence, size
+from mlcl_mmseg.errors import printable
+from mlcl_mmseg.outputs import add_overwrite
 from mlcl_mmseg.toy_world import write_toy_world
 
 
@@ -28,6 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--workers', type=count, help='number of processes (default: one per CPU core)'
     )
+    add_overwrite(parser)
     return parser.parse_args()
 
 
@@ -35,10 +38,9 @@ def main() -> None:
     """Write the toy world, unless it exists already."""
     args = parse_args()
     check_writable(str(Path(args.out).resolve().parent), 'OUT')
-    new = write_toy_world(
-        args.out, args.images, args.size, args.seed, args.val_images, args.workers
-    )
-    print(f'{args.out}: the toy world {"is complete" if new else "exists already"}.')
+    numbers = args.images, args.size, args.seed, args.val_images, args.workers
+    new = write_toy_world(args.out, *numbers, replace=args.overwrite)
+    print(f'{printable(args.out)}: the toy world {"is complete" if new else "exists already"}.')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Predict images or a video: mlcl predict CONFIG CHECKPOINT INPUT --out DIR."""
 
 import argparse
+import os
 from pathlib import Path
 
 from mlcl_mmseg.command_line import (
@@ -10,12 +11,14 @@ from mlcl_mmseg.command_line import (
     end_with_sentence,
     load_config,
 )
-from mlcl_mmseg.deployment.inputs import Video, find_images, is_video
+from mlcl_mmseg.deployment.inputs import find_images
 from mlcl_mmseg.deployment.pictures import Style, predict_images, predict_video
 from mlcl_mmseg.deployment.predictor import Predictor
 from mlcl_mmseg.deployment.segmentor import find_device, load_segmentor
+from mlcl_mmseg.deployment.videos import Video, is_video
 from mlcl_mmseg.engine.precision import PRECISIONS
-from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.errors import InputError, printable
+from mlcl_mmseg.outputs import add_overwrite
 
 
 def share(text: str) -> float:
@@ -66,7 +69,13 @@ def parse_args() -> argparse.Namespace:
         const='fp16',
         help='same as --precision fp16',
     )
-    parser.add_argument('--overwrite', action='store_true', help='overwrite existing predictions')
+    existing = parser.add_mutually_exclusive_group()
+    add_overwrite(existing)
+    existing.add_argument(
+        '--skip-existing',
+        action='store_true',
+        help='keep existing files and write only the missing ones, to go on after an interruption',
+    )
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -75,16 +84,20 @@ def check_input(args: argparse.Namespace) -> None:
     """Check that inputs and options fit together.
 
     Raises:
-        InputError: If a video is not the only input, if --frames is used without a video, or if
-            --out lies in an input folder, where predictions would become inputs of the next run.
+        InputError: If a video is not the only input, if --frames is used without a video or
+            --skip-existing with one, or if --out lies in an input folder, where predictions would
+            become inputs of the next run.
     """
     videos = [source for source in args.input if is_video(source)]
     if videos and len(args.input) > 1:
         raise InputError(f'{videos[0]} is a video: predict each video with a separate command.')
     if args.frames and not videos:
         raise InputError('--frames works only with a video: omit it.')
-    for source in filter(Path.is_dir, map(Path, args.input)):
-        if args.out.resolve().is_relative_to(source.resolve()):
+    if args.skip_existing and videos:
+        raise InputError('--skip-existing works only with images: omit it.')
+    out = Path(os.path.realpath(args.out))
+    for source in filter(os.path.isdir, args.input):
+        if out.is_relative_to(os.path.realpath(source)):
             raise InputError(
                 f'--out {args.out} lies in the input folder {source}: choose another folder.'
             )
@@ -103,14 +116,17 @@ def main() -> None:
     predictor = Predictor(model, config, args.precision)
     style = Style(model.dataset_meta['palette'], args.opacity, args.side_by_side, args.confidence)
     options = dict(batch_size=args.batch_size, overwrite=args.overwrite)
+    out = printable(args.out)
     if video is None:
-        predict_images(predictor, images, args.out, style, **options)
-        number = '1 image' if len(images) == 1 else f'{len(images)} images'
-        print(f'{args.out}: {", ".join(style.kinds)} of {number}.')
+        skip = args.skip_existing
+        done = predict_images(predictor, images, args.out, style, **options, skip_existing=skip)
+        number = '1 image' if done == 1 else f'{done} images'
+        skipped = f', {len(images) - done} existed already' if done < len(images) else ''
+        print(f'{out}: {", ".join(style.kinds)} of {number}{skipped}.')
         return
     frames = predict_video(predictor, video, args.out, style, frames=args.frames, **options)
     of_all = f' of {video.length}' if video.length > frames else ''
-    print(f'{args.out}: {frames}{of_all} frames of {args.input[0]}.')
+    print(f'{out}: {frames}{of_all} frames of {printable(args.input[0])}.')
 
 
 if __name__ == '__main__':

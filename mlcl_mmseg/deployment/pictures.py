@@ -2,24 +2,27 @@
 
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image
 from rich.progress import track
 
 from ..durable_files import write_durably
 from ..errors import InputError
+from ..failures import is_of_one_file, raise_failures
+from ..outputs import check_outputs
 from ..visualization.painting import Palette, grey_of, overlay, side_by_side
-from .inputs import Video
 from .predictor import Prediction, Predictor
 from .threads import in_threads
+from .videos import Video, writing_video
 
 OVERLAY, INDEX, SIDE_BY_SIDE, CONFIDENCE = 'overlay', 'index', 'side_by_side', 'confidence'
 REMEDY = 'start again with --overwrite'
+GO_ON = 'start again with --skip-existing'
 
 
 class Style(NamedTuple):
@@ -66,8 +69,11 @@ def predict_images(
     style: Style,
     batch_size: int = 1,
     overwrite: bool = False,
-) -> None:
+    skip_existing: bool = False,
+) -> int:
     """Predict images and write ``<out>/<kind>/<name>.png`` for each.
+
+    An image that cannot be read does not stop the others. Failures are printed at the end.
 
     Args:
         predictor (Predictor): The predictor.
@@ -75,23 +81,76 @@ def predict_images(
         out (Path): The output folder.
         style (Style): How the predictions are shown; its ``kinds`` are written.
         batch_size (int): Number of images per forward pass.
-        overwrite (bool): Whether existing predictions may be overwritten.
+        overwrite (bool): Whether existing files may be replaced.
+        skip_existing (bool): Whether to write only the files that do not exist yet. An image is
+            not predicted if all of its files exist.
+
+    Returns:
+        int: The number of images that were predicted.
 
     Raises:
-        InputError: If files exist and may not be overwritten, or if an output is also an input.
+        InputError: If files exist and may not be overwritten, if an output is also an input, or
+            at the end, if images failed.
     """
     targets = {name: {kind: out / kind / f'{name}.png' for kind in style.kinds} for name in images}
+    if skip_existing:
+        targets = {name: missing for name, each in targets.items() if (missing := absent(each))}
     paths = [path for each in targets.values() for path in each.values()]
-    refuse_existing(paths, images.values(), overwrite)
+    check_outputs(paths, images.values(), overwrite, other=' or --skip-existing')
+    failures: list[InputError] = []
 
     def write(named: tuple[str, Prediction]) -> None:
         name, prediction = named
-        for kind, picture in style.paint(prediction).items():
-            write_picture(targets[name][kind], picture)
+        pictures = style.paint(prediction)
+        try:
+            for kind, path in targets[name].items():
+                write_picture(path, pictures[kind], GO_ON)
+        except InputError as error:
+            if not is_of_one_file(error):
+                raise
+            failures.append(error)
 
-    predictions = zip(images, predictor.stream(images.values(), batch_size))
-    for _ in track(in_threads(write, predictions), 'Predict', total=len(images)):
+    todo = {name: images[name] for name in targets}
+    predictions = predict_readable(predictor, todo, batch_size, failures)
+    # images that fail are missing at the end of the bar
+    for _ in track(in_threads(write, predictions), 'Predict', total=len(todo)):
         pass
+    raise_failures(failures, len(todo), 'images', f'correct these files and {GO_ON}')
+    return len(todo)
+
+
+def absent(paths: Mapping[str, Path]) -> dict[str, Path]:
+    """The files of an image that do not exist yet, by kind."""
+    return {kind: path for kind, path in paths.items() if not os.path.lexists(path)}
+
+
+def predict_readable(
+    predictor: Predictor, images: Mapping[str, Path], batch_size: int, failures: list[InputError]
+) -> Iterator[tuple[str, Prediction]]:
+    """Predict images, and go on after each that cannot be read.
+
+    Args:
+        predictor (Predictor): The predictor.
+        images (Mapping[str, Path]): Files by name.
+        batch_size (int): Number of images per forward pass.
+        failures (list[InputError]): The errors are added to it.
+
+    Yields:
+        tuple[str, Prediction]: Name and prediction of each image that can be read.
+    """
+    names = list(images)
+    while names:
+        paths = [images[name] for name in names]
+        done = 0
+        try:
+            for prediction in predictor.stream(paths, batch_size):
+                yield names[done], prediction
+                done += 1
+            return
+        # of the image after the last prediction
+        except InputError as error:
+            failures.append(error)
+            names = names[done + 1 :]
 
 
 def predict_video(
@@ -114,7 +173,7 @@ def predict_video(
         style (Style): How the predictions are shown; all its ``kinds`` except the
             indices are written.
         batch_size (int): Number of frames per forward pass.
-        overwrite (bool): Whether existing videos and frames may be overwritten.
+        overwrite (bool): Whether existing videos and frames may be replaced.
         frames (bool): Whether to write the class indices of each frame as
             ``<out>/index/<name>/<number>.png``.
 
@@ -128,109 +187,37 @@ def predict_video(
     name = Path(video.path).stem
     targets = {kind: out / kind / f'{name}.mp4' for kind in style.kinds if kind != INDEX}
     folder = out / INDEX / name
-    old_frames = list(folder.glob('[0-9]*.png')) if frames else []
-    refuse_existing([*targets.values(), *old_frames], [Path(video.path)], overwrite)
-    for path in old_frames:
-        path.unlink()
-    files = {kind: VideoFile(path, video.rate) for kind, path in targets.items()}
+    old_frames = sorted(folder.glob('[0-9]*.png')) if frames else []
+    check_outputs([*targets.values(), *old_frames], [video.path], overwrite)
     painted = in_threads(style.paint, predictor.stream(video, batch_size))
     count = 0
-    try:
+    with ExitStack() as stack:
+        files = {
+            kind: stack.enter_context(writing_video(path, video.rate, REMEDY))
+            for kind, path in targets.items()
+        }
         for pictures in track(painted, 'Predict', total=video.length or None):
             for kind, file in files.items():
                 file.write(pictures[kind])
             if frames:
-                write_picture(folder / f'{count:06d}.png', pictures[INDEX])
+                write_picture(frame_path(folder, count), pictures[INDEX])
             count += 1
         if count == 0:
             raise InputError(f'{video.path} has no frames that OpenCV can read: convert it.')
-        for file in files.values():
-            file.finish()
-    finally:
-        for file in files.values():
-            file.discard()
+    # of a longer video
+    for path in set(old_frames) - {frame_path(folder, number) for number in range(count)}:
+        path.unlink()
     return count
 
 
-def refuse_existing(paths: Iterable[Path], sources: Iterable[Path], overwrite: bool) -> None:
-    """Refuse to overwrite existing files, and never overwrite an input.
-
-    Args:
-        paths (Iterable[Path]): The files to write.
-        sources (Iterable[Path]): The input files.
-        overwrite (bool): Whether existing files other than inputs may be overwritten.
-
-    Raises:
-        InputError: If a file exists that may not be overwritten.
-    """
-    existing = [path for path in paths if path.exists()]
-    inputs = {source.resolve() for source in sources}
-    for path in existing:
-        if path.resolve() in inputs:
-            raise InputError(f'{path} is an input and would be overwritten: choose another --out.')
-    if existing and not overwrite:
-        exist = f'and {len(existing) - 1} more exist' if len(existing) > 1 else 'exists'
-        raise InputError(
-            f'{existing[0]} {exist} already: choose another --out, or use --overwrite.'
-        )
+def frame_path(folder: Path, number: int) -> Path:
+    """The file with the class indices of a frame of a video."""
+    return folder / f'{number:06d}.png'
 
 
-def write_picture(path: Path, picture: np.ndarray) -> None:
+def write_picture(path: Path, picture: np.ndarray, remedy: str = REMEDY) -> None:
     """Write an image (H, W, 3) or (H, W) uint8 as a PNG file, completely or not at all."""
     with io.BytesIO() as content:
         # stronger compression would take longer than the prediction
         Image.fromarray(picture).save(content, 'PNG', compress_level=1)
-        write_durably(path, content.getvalue(), REMEDY)
-
-
-class VideoFile:
-    """An MP4 file that gets its final name only when it is complete.
-
-    Args:
-        path (Path): The file; its folder is created if necessary.
-        rate (float): Frames per second.
-    """
-
-    def __init__(self, path: Path, rate: float) -> None:
-        self.path = path
-        self.partial = path.with_name(f'.{path.stem}.partial{path.suffix}')
-        self.rate = rate
-        self.writer: cv2.VideoWriter | None = None
-        self.count = 0
-
-    def write(self, picture: np.ndarray) -> None:
-        """Add a frame, (H, W, 3) uint8 RGB or (H, W) uint8; all frames have the same size."""
-        if picture.ndim == 2:
-            picture = np.repeat(picture[..., None], 3, axis=2)
-        if self.writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            size = picture.shape[1::-1]
-            code = cv2.VideoWriter.fourcc(*'mp4v')
-            self.writer = cv2.VideoWriter(str(self.partial), code, self.rate, size)
-        self.writer.write(np.ascontiguousarray(picture[..., ::-1]))
-        self.count += 1
-
-    def finish(self) -> None:
-        """Close the file and rename it to its final name.
-
-        Raises:
-            InputError: If frames are missing. OpenCV reports no errors when it writes frames.
-        """
-        self.close()
-        found = int(cv2.VideoCapture(str(self.partial)).get(cv2.CAP_PROP_FRAME_COUNT))
-        if found != self.count:
-            raise InputError(
-                f'{self.path} could not be written ({found} of {self.count} frames): free disk '
-                f'space and {REMEDY}, or install a version of OpenCV that writes mp4v.'
-            )
-        os.replace(self.partial, self.path)
-
-    def discard(self) -> None:
-        """Delete the file if it has not been finished."""
-        self.close()
-        self.partial.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Let OpenCV write its remaining frames and close the file."""
-        if self.writer is not None:
-            self.writer.release()
+        write_durably(path, content.getvalue(), remedy)

@@ -14,7 +14,7 @@ from mmseg.datasets.transforms import LoadImageFromNDArray
 from mmseg.models import EncoderDecoder
 from torch import Tensor
 
-from ..datasets.image_files import open_image
+from ..datasets.image_files import check_depth, open_image
 from ..engine.precision import check_precision, computing_in
 from ..errors import InputError
 from ..models.losses import full_precision
@@ -86,13 +86,14 @@ class Predictor:
             image (str | Path | np.ndarray): A file, or (H, W, 3) uint8 BGR.
 
         Raises:
-            InputError: If the file cannot be read. Other errors of transforms are not caught.
+            InputError: If the file cannot be read or has more than 8 bits a channel. Other errors
+                of transforms are not caught.
         """
         if isinstance(image, np.ndarray):
             results = self.load_array(dict(img=image))
             return Loaded(image, self.transforms(results))
         # MMCV decodes any format that Pillow knows, and waits for ever for a named pipe
-        open_image(image, load=False)
+        check_depth(open_image(image, load=False), image)
         try:
             results = self.load_file(dict(img_path=str(image)))
             return Loaded(results['img'], self.transforms(results))
@@ -134,11 +135,30 @@ class Predictor:
 
         Yields:
             Prediction: The predictions in the order of the images.
+
+        Raises:
+            InputError: If an image cannot be read, after the predictions of all images before it.
         """
         loaded = in_threads(self.load, images)
-        while batch := list(islice(loaded, batch_size)):
+        while True:
+            batch, failure = take(loaded, batch_size)
             for _, group in groupby(batch, lambda each: each.sample['inputs'].shape):
                 yield from self.predict(list(group))
+            if failure is not None:
+                raise failure
+            if not batch:
+                return
+
+
+def take(loaded: Iterator[Loaded], number: int) -> tuple[list[Loaded], InputError | None]:
+    """Take images up to a number or to the first that cannot be read, whose error is returned."""
+    batch: list[Loaded] = []
+    try:
+        for each in islice(loaded, number):
+            batch.append(each)
+    except InputError as error:
+        return batch, error
+    return batch, None
 
 
 def largest_probability(logits: Tensor, index: Tensor) -> Tensor:

@@ -1,18 +1,23 @@
 """Reduce checkpoints to the weights that prediction needs."""
 
+from collections.abc import Collection
+from typing import Any
+
+from ..checkpoint_record import DATASET_META, REMEDY, check_finite, probable_buffers, record_of
 from ..errors import InputError
 from ..methods.base import DomainSegmentor, MultiTargetSegmentor
 
+PARTS = 'deployed_parts'
 
-def parts_of(state_dict: dict) -> tuple[str, ...]:
+
+def parts_of(names: Collection[str]) -> tuple[str, ...]:
     """The parts that prediction needs, for a checkpoint that does not list them."""
-    has_decode_head = any(name.startswith('decode_head.') for name in state_dict)
-    if has_decode_head:
+    if any(name.startswith('decode_head.') for name in names):
         return DomainSegmentor.deployed_parts
     return MultiTargetSegmentor.labelling_parts
 
 
-def strip(checkpoint: dict, path: str) -> dict:
+def strip(checkpoint: Any, path: str) -> dict:
     """Keep only the weights that prediction needs.
 
     A checkpoint lists their prefixes in ``meta['deployed_parts']``. If it does not, because an
@@ -20,7 +25,7 @@ def strip(checkpoint: dict, path: str) -> dict:
     head, backbone, neck and domain heads.
 
     Args:
-        checkpoint (dict): A checkpoint from :func:`mlcl_mmseg.safe_load.read_checkpoint`.
+        checkpoint (Any): A checkpoint from :func:`mlcl_mmseg.safe_load.read_checkpoint`.
         path (str): Path of the checkpoint, for the error message.
 
     Returns:
@@ -29,16 +34,17 @@ def strip(checkpoint: dict, path: str) -> dict:
         cannot be resumed from it.
 
     Raises:
-        InputError: If it is not an MMEngine checkpoint with a backbone and a head.
+        InputError: If it is not a checkpoint with a backbone and a head, or has weights that are
+            not finite.
     """
-    state_dict = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
-    if not isinstance(state_dict, dict):
-        raise InputError(f'{path} has no state_dict: use a checkpoint of tools/train.py.')
-    meta = checkpoint.get('meta', {})
-    parts = tuple(meta.get('deployed_parts') or parts_of(state_dict))
-    kept = {name: value for name, value in state_dict.items() if name.startswith(parts)}
+    state_dict, meta = record_of(checkpoint, path)
+    parts = meta.get(PARTS) or parts_of(state_dict)
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise InputError(f'{path} has meta.{PARTS} that are not names: {REMEDY}.')
+    kept = {name: each for name, each in state_dict.items() if name.startswith(tuple(parts))}
     if not any('head' in name.split('.')[0] for name in kept):
-        raise InputError(f'{path} has no decode_head: use a checkpoint of tools/train.py.')
+        raise InputError(f'{path} has no decode_head: {REMEDY}.')
+    check_finite(kept, probable_buffers(kept), path)
     return dict(
-        meta={key: meta[key] for key in ('iter', 'dataset_meta') if key in meta}, state_dict=kept
+        meta={key: meta[key] for key in ('iter', DATASET_META) if key in meta}, state_dict=kept
     )

@@ -1,5 +1,7 @@
 """IoU per domain, and the mean over the target domains (method.md §2)."""
 
+import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from PIL import Image
 from prettytable import PrettyTable
 from torch import Tensor
 
+from ..durable_files import write_durably
 from ..errors import InputError
 from ..global_batch import sum_of_shares
 from .iou import iou
@@ -61,9 +64,7 @@ class DomainIoUMetric(IoUMetric):
                 pairs = counts[: num_classes**2].view(num_classes, num_classes)
                 self.scores.append((domain, data_sample['sample_name'], iou(pairs).nanmean()))
             if self.output_dir is not None:
-                path = Path(self.output_dir, domain, f'{data_sample["sample_name"]}.png')
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(prediction.byte().cpu().numpy()).save(path)
+                save_prediction(prediction, prediction_path(self.output_dir, data_sample))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Add up the counts of all processes and compute the metrics, which are the same on each.
@@ -132,6 +133,35 @@ class DomainIoUMetric(IoUMetric):
             mean = f'mIoU, mean over {len(results)} domains: {metrics["mIoU"]:.2f}'
             print_log(mean, logger='current')
         return metrics
+
+
+def prediction_path(folder: str, data_sample: dict) -> Path:
+    """The file for a prediction, ``<folder>/<domain>/<sample name>.png``.
+
+    Args:
+        folder (str): The folder for all predictions.
+        data_sample (dict): The sample, with ``domain`` and ``sample_name``. Its image and label
+            are ``img_path`` and ``seg_map_path``, if it has them.
+
+    Raises:
+        InputError: If the names lead out of the folder or to the image or label itself.
+    """
+    name = f'{data_sample["domain"]}/{data_sample["sample_name"]}.png'
+    if os.path.isabs(name) or '..' in Path(name).parts:
+        raise InputError(f'The prediction {name} would not lie in {folder}: rename the domain.')
+    path = Path(folder, name)
+    for key in ('img_path', 'seg_map_path'):
+        source = data_sample.get(key)
+        if source is not None and os.path.realpath(source) == os.path.realpath(path):
+            raise InputError(f'{path} is an input and would be overwritten: choose another --out.')
+    return path
+
+
+def save_prediction(prediction: Tensor, path: Path) -> None:
+    """Write class indices (H, W) as a PNG file, completely or not at all."""
+    with io.BytesIO() as content:
+        Image.fromarray(prediction.byte().cpu().numpy()).save(content, 'PNG')
+        write_durably(path, content.getvalue(), 'start again with --overwrite')
 
 
 def count_pairs(label: Tensor, prediction: Tensor, num_classes: int, ignore_index: int) -> Tensor:

@@ -49,9 +49,10 @@ def check_num_classes(state_dict: Mapping[str, Tensor], num_classes: int) -> Non
         InputError: If the number of classes differs.
     """
     for name, value in state_dict.items():
-        if name.endswith('conv_seg.weight') and len(value) != num_classes:
+        if name.endswith('conv_seg.weight') and value.shape[:1] != (num_classes,):
+            found = value.shape[0] if value.ndim else 0
             raise InputError(
-                f'The checkpoint has {len(value)} classes, but the model has {num_classes}: use '
+                f'The checkpoint has {found} classes, but the model has {num_classes}: use '
                 'the config with that number of classes.'
             )
 

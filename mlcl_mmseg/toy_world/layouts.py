@@ -2,8 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +14,9 @@ from PIL import Image
 from rich.progress import track
 
 from ..datasets import cityscapes, gta5, idd, mapillary
+from ..durable_files import PARTIAL, write_durably, write_errors_told
 from ..errors import InputError
+from ..json_records import read_record
 from ..labels import IGNORE_INDEX, LABEL_SPACES, RawLabels, raw_label_map
 from .looks import LOOKS
 from .paint import PARTS, draw_scene
@@ -21,6 +25,7 @@ MARKER = 'toy_world.json'
 # increase it whenever a seed leads to a different world
 VERSION = 1
 SMALLEST = 32
+AGAIN = 'start again'
 
 
 class Layout(NamedTuple):
@@ -137,9 +142,10 @@ def write_frame(frame: Frame) -> None:
     for pattern, picture in ((layout.image, Image.fromarray(image)), (layout.label, label)):
         name = pattern.format(split=layout.splits[frame.split], number=frame.number)
         path = frame.root / layout.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = dict(quality=92) if path.suffix == '.jpg' else {}
-        picture.save(path, **options)
+        with write_errors_told(path, AGAIN):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path, **options)
 
 
 def frames(
@@ -175,7 +181,7 @@ def write_toy_world(
         num_validation_images (int, optional): Number of validation images of each target; by
             default a quarter of ``num_images``.
         num_workers (int, optional): Number of processes; by default one per CPU core.
-        replace (bool): Whether a toy world with other settings in ``root`` may be removed.
+        replace (bool): Whether a toy world with other settings in ``root`` may be replaced.
 
     Returns:
         bool: Whether the toy world was written by this call.
@@ -199,25 +205,65 @@ def write_toy_world(
         size=list(size),
         seed=seed,
     )
+    if find_world(root, settings, replace):
+        return False
+    partial = root.with_name(f'{PARTIAL}{uuid.uuid4().hex}')
+    try:
+        draw_frames(
+            list(frames(partial, num_images, num_validation_images, size, seed)), num_workers
+        )
+        write_durably(partial / MARKER, f'{json.dumps(settings)}\n'.encode(), AGAIN)
+        with write_errors_told(root, AGAIN):
+            if root.exists():
+                shutil.rmtree(root)
+            partial.rename(root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return True
+
+
+def find_world(root: Path, settings: dict[str, Any], replace: bool) -> bool:
+    """Whether a folder contains this toy world already.
+
+    Args:
+        root (Path): The folder.
+        settings (dict[str, Any]): The settings of the toy world.
+        replace (bool): Whether the folder may contain another toy world.
+
+    Raises:
+        InputError: If it contains anything else.
+    """
     marker = root / MARKER
     if marker.is_file():
-        if json.loads(marker.read_text()) == settings:
-            return False
-        if replace:
-            shutil.rmtree(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        remedy = 'remove its folder or choose another one'
+        if read_record(marker, dict[str, Any], remedy) == settings:
+            return True
+    is_world = marker.is_file() and {each.name for each in root.iterdir()} <= {
+        *(layout.folder for layout in LAYOUTS.values()),
+        MARKER,
+    }
+    is_empty = not root.exists() or (root.is_dir() and not any(root.iterdir()))
+    if not (is_empty or (is_world and replace)):
+        hint = ', use --overwrite if it is another toy world' if is_world else ''
         raise InputError(
-            f'{root} contains something other than this toy world: remove it or choose another '
-            'folder.'
+            f'{root} contains something other than this toy world: remove it{hint} or choose '
+            'another folder.'
         )
-    partial = root.with_name(f'{root.name}.partial')
-    shutil.rmtree(partial, ignore_errors=True)
-    todo = list(frames(partial, num_images, num_validation_images, size, seed))
-    with ProcessPoolExecutor(num_workers) as executor:
-        for _ in track(executor.map(write_frame, todo, chunksize=4), 'Toy world', len(todo)):
-            pass
-    (partial / MARKER).write_text(json.dumps(settings) + '\n')
-    if root.exists():
-        root.rmdir()
-    partial.rename(root)
-    return True
+    return False
+
+
+def draw_frames(todo: Sequence[Frame], num_workers: int | None) -> None:
+    """Draw frames in worker processes.
+
+    Raises:
+        InputError: If a file cannot be written or a worker process is killed.
+    """
+    try:
+        with ProcessPoolExecutor(num_workers) as executor:
+            for _ in track(executor.map(write_frame, todo, chunksize=4), 'Toy world', len(todo)):
+                pass
+    except BrokenProcessPool as error:
+        raise InputError(
+            'A worker process was killed, maybe because memory ran out: start again with fewer '
+            '--workers.'
+        ) from error

@@ -7,6 +7,8 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from PIL import Image
 
+from mlcl_mmseg.deployment.predictor import Predictor
+from mlcl_mmseg.deployment.segmentor import load_segmentor
 from mlcl_mmseg.labels import label_space
 
 from ..conftest import draw_scene
@@ -39,6 +41,11 @@ def checkpoint(config, tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def predictor(config, checkpoint):
+    return Predictor(load_segmentor(config, str(checkpoint)), config)
+
+
+@pytest.fixture(scope='session')
 def images(tmp_path_factory):
     """Five images of three sizes and two formats, some in a sub-folder."""
     folder = tmp_path_factory.mktemp('images')
@@ -54,5 +61,5 @@ def images(tmp_path_factory):
     }.items():
         image, _ = draw_scene(rng, ids, np.ones(3), size)
         Image.fromarray(image).save(folder / name)
-    (folder / 'notes.txt').write_text('no image')
+    (folder / 'notes.txt').write_text('no image', encoding='utf-8')
     return folder

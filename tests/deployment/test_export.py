@@ -181,15 +181,21 @@ def test_a_program(run_export, tmp_path):
     about = json.loads(extra['about.json'])
     assert json.loads(about['classes'])[0] == 'flat'
     assert json.loads(about['size']) == [96, 64]
-    with pytest.raises(InputError, match='exists already: choose another --out'):
+    content = (tmp_path / 'x.pt2').read_bytes()
+    with pytest.raises(InputError, match='exists already: choose another --out, or use --overwri'):
         run_export('--format', 'torch', '--out', tmp_path / 'x.pt2')
+    with pytest.raises(InputError, match='The largest difference, .*, exceeds --tolerance'):
+        run_export(
+            *('--format', 'torch', '--out', tmp_path / 'x.pt2', '--tolerance', -1, '--overwrite')
+        )
+    assert (tmp_path / 'x.pt2').read_bytes() == content
     with pytest.raises(InputError, match='The largest difference, .*, exceeds --tolerance'):
         run_export('--format', 'torch', '--out', tmp_path / 'y.pt2', '--tolerance', -1)
     assert not (tmp_path / 'y.pt2').exists()
 
 
 def test_the_example_is_short_and_needs_little():
-    text = EXAMPLE.read_text()
+    text = EXAMPLE.read_text('utf-8')
     assert len(text.splitlines()) <= 22
     names = set()
     for node in ast.walk(ast.parse(text)):

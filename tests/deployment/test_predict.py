@@ -9,10 +9,11 @@ import torch
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from PIL import Image
 
-from mlcl_mmseg.deployment.inputs import Video, find_images
+from mlcl_mmseg.deployment.inputs import find_images
 from mlcl_mmseg.deployment.pictures import Style, predict_images, predict_video
 from mlcl_mmseg.deployment.predictor import Predictor
 from mlcl_mmseg.deployment.segmentor import find_device, load_segmentor
+from mlcl_mmseg.deployment.videos import Video
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.labels import label_space
 from mlcl_mmseg.visualization.painting import colour_of
@@ -27,11 +28,6 @@ NAMES = {'a', 'b', 'town/c', 'town/north/d', 'town/north/e'}
 
 def read(path):
     return np.array(Image.open(path))
-
-
-@pytest.fixture(scope='module')
-def predictor(config, checkpoint):
-    return Predictor(load_segmentor(config, str(checkpoint)), config)
 
 
 @pytest.fixture
@@ -212,7 +208,6 @@ def test_names(images, sources, names):
         ({}, 'is not an image, not a folder with images and not a pattern'),
         ({'a.png': b'', 'a.jpg': b''}, r'a\.jpg and .*a\.png would get the same name: rename'),
         ({'a.png': b'no image'}, r'a\.png cannot be read \(not an image in a known format'),
-        ({'a.png': 'I;16'}, r'a\.png has mode I;16, but images must have 8 bits'),
     ],
 )
 def test_folders_that_do_not_do(tmp_path, content, message):
@@ -246,14 +241,14 @@ def test_devices():
         (['x.pth', '{}', '--out', '{}2', '--frames'], '--frames works only with a video: omit it'),
         (['x.pth', '{}/no*', '--out', '{}2'], r'notes\.txt cannot be read \(not an image in a'),
         (['x.pth', '{}', '{}3.avi', '--out', '{}2'], r'3\.avi is a video: predict each video with'),
-        (
-            ['x.pth', '{}3.avi', '--out', '{}2'],
-            r'3\.avi is not a video that OpenCV',
-        ),
+        (['x.pth', '{}3.avi', '--out', '{}2'], r'3\.avi is not a video that OpenCV'),
+        (['x.pth', '{}4.avi', '--out', '{}2'], r'4\.avi cannot be read \(not an image in a'),
+        (['x.pth', '{}3.avi', '--out', '{}2', '--skip-existing'], 'works only with images: omit'),
     ],
 )
 def test_mistakes_on_the_command_line(images, run_tool, arguments, message):
-    (images.parent / f'{images.name}3.avi').write_bytes(b'no video')
+    (images.parent / f'{images.name}3.avi').write_bytes(b'RIFF\0\0\0\0AVI no video')
+    (images.parent / f'{images.name}4.avi').write_bytes(b'no video')
     arguments = [each.format(*[images] * 2) for each in arguments]
     with pytest.raises(InputError, match=message):
         run_tool('predict.py', SMALL_MLCL, *arguments)

@@ -101,7 +101,7 @@ def test_a_warmup_keeps_its_heads():
 @pytest.mark.parametrize(
     ('checkpoint', 'message'),
     [
-        ([1], 'x.pth has no state_dict: use'),
+        ([1], 'x.pth has no state_dict but is a list: use'),
         (dict(meta={}), 'x.pth has no state_dict: use'),
         (dict(state_dict={'backbone.x': torch.zeros(1)}), 'x.pth has no decode_head: use'),
     ],
@@ -111,9 +111,18 @@ def test_other_files(checkpoint, message):
         strip(checkpoint, 'x.pth')
 
 
+def test_existing_files(checkpoint, tmp_path, run_tool):
+    (tmp_path / 'x.pth').write_bytes(b'mine')
+    with pytest.raises(InputError, match='x.pth exists already: choose another DST, or use --over'):
+        run_tool('model_converters/strip.py', checkpoint, tmp_path / 'x.pth')
+    assert (tmp_path / 'x.pth').read_bytes() == b'mine'
+    run_tool('model_converters/strip.py', checkpoint, tmp_path / 'x.pth', '--overwrite')
+    assert read_checkpoint(tmp_path / 'x.pth')['state_dict']
+
+
 def test_mistakes_on_the_command_line(checkpoint, tmp_path, run_tool):
     for source, destination, message in (
-        (checkpoint, checkpoint, 'exists already: choose a new file as DST'),
+        (checkpoint, checkpoint, 'is an input and would be overwritten: choose another DST'),
         (tmp_path / 'no.pth', tmp_path / 'x.pth', 'no.pth does not exist: correct the path'),
     ):
         with pytest.raises(InputError, match=message):

@@ -130,6 +130,28 @@ def test_predictions_are_saved_by_domain_and_name(tmp_path):
     assert metric.evaluate(3) == {}
 
 
+def test_predictions_stay_in_their_folder(tmp_path):
+    metric = METRICS.build(
+        dict(type='DomainIoUMetric', output_dir=str(tmp_path / 'o'), format_only=True)
+    )
+    metric.dataset_meta = dict(classes=('a', 'b'))
+    for domain, name in (('..', 'x'), ('idd', '../../x'), ('/idd', 'x')):
+        with pytest.raises(InputError, match=r'x\.png would not lie in .*o: rename the domain'):
+            metric.process({}, [sample(domain, [[0]], [[0]], name)])
+    # one name on another disk, and an input
+    (tmp_path / 'o/idd').mkdir(parents=True)
+    (tmp_path / 'precious').write_bytes(b'precious')
+    (tmp_path / 'o/idd/x.png').symlink_to(tmp_path / 'precious')
+    for key in ('img_path', 'seg_map_path'):
+        read = {**sample('idd', [[0]], [[1]], 'x'), key: str(tmp_path / 'precious')}
+        with pytest.raises(InputError, match=r'x\.png is an input and would be overwritten'):
+            metric.process({}, [read])
+    metric.process({}, [sample('idd', [[0]], [[1]], 'x'), sample('idd', [[0]], [[1]], 'a..b')])
+    assert np.asarray(Image.open(tmp_path / 'o/idd/x.png')).tolist() == [[1]]
+    assert (tmp_path / 'precious').read_bytes() == b'precious'
+    assert (tmp_path / 'o/idd/a..b.png').is_file()
+
+
 def test_a_domain_without_an_image_has_no_figure(metric):
     """As on a process that has seen none; of all processes there are some."""
     metric.dataset_meta['domains'] = ['idd', 'dusk']

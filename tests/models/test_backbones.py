@@ -7,6 +7,9 @@ from mmseg.models import MixVisionTransformer
 from mmseg.registry import MODELS
 from torchvision.models.vgg import cfgs, make_layers
 
+from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.models.backbones.pretrained import read_pretrained
+
 SMALL = dict(embed_dims=16, num_layers=(1, 1, 1, 1))
 
 
@@ -137,31 +140,24 @@ def test_rates_as_released(backbone, in_channels, expected):
 
 
 @pytest.mark.parametrize(
-    ('change', 'message'),
+    ('content', 'message'),
     [
-        (lambda weights: torch.ones(2), r'contains a Tensor, not tensors by name: use ImageNet'),
-        (lambda weights: [1], 'contains a list, not tensors by name'),
-        (lambda weights: dict(state_dict=None), 'does not fit MixTransformer: '),
-        (lambda weights: {1: torch.ones(1)}, 'does not fit MixTransformer: '),
-        (
-            lambda weights: {**weights, next(iter(weights)): 'text'},
-            'does not fit MixTransformer: 1 of',
-        ),
-        (
-            lambda weights: {
-                **weights,
-                next(iter(weights)): next(iter(weights.values())) * torch.nan,
-            },
-            'has values in .* that are not finite: download it again',
-        ),
+        (torch.ones(1), 'has no state_dict but is a Tensor: use weights of the same architecture'),
+        ([1], 'has no state_dict but is a list'),
+        ({1: torch.ones(1)}, 'has a tensor whose name is 1, not a text'),
+        ({'state_dict': {'conv1.weight': 'x'}}, r'has no dense tensor of numbers as conv1.weight'),
     ],
 )
-def test_weights_of_another_form_are_named(tmp_path, change, message):
-    weights = MODELS.build(dict(type='MixTransformer', **SMALL)).state_dict()
-    torch.save(change(weights), tmp_path / 'x.pth')
-    backbone = MODELS.build(dict(type='MixTransformer', **SMALL))
-    with pytest.raises(ValueError, match=rf'x\.pth {message}'):
-        backbone.load_pretrained(str(tmp_path / 'x.pth'))
-    # other entries are ignored
-    torch.save({**weights, 1: 'x', 'head.weight': torch.ones(1)}, tmp_path / 'x.pth')
-    backbone.load_pretrained(str(tmp_path / 'x.pth'))
+def test_odd_imagenet_weights(tmp_path, content, message):
+    torch.save(content, tmp_path / 'x.pth')
+    with pytest.raises(InputError, match=rf'x\.pth {message}'):
+        read_pretrained(str(tmp_path / 'x.pth'))
+
+
+def test_imagenet_weights_that_are_not_finite(tmp_path):
+    settings = dict(type='DeepLabV2ResNet', depth=18, base_channels=8, stem_channels=8)
+    weights = MODELS.build(settings).state_dict()
+    name = next(iter(weights))
+    torch.save({**weights, name: weights[name] * torch.nan}, tmp_path / 'x.pth')
+    with pytest.raises(InputError, match=rf'x\.pth has .* in {name} that are not finite: use weig'):
+        MODELS.build(dict(settings, init_cfg=pretrained(tmp_path / 'x.pth'))).init_weights()

@@ -28,6 +28,7 @@ OPTIONS = [
     'model.decode_head.channels=32',
 ]
 LABELS = ['soft pseudo-label: likeliest class', 'soft pseudo-label: its probability']
+TOOL = 'analysis_tools/browse_dataset.py'
 # crops are 160x80
 CELL = (320, 160)
 
@@ -45,8 +46,8 @@ def browse(toy_data, tmp_path, run_tool, monkeypatch):
     monkeypatch.setattr(batch_sheet, 'contact_sheet', recorded)
 
     def run(stage, *arguments):
-        command = [CONFIGS / f'small_{stage}.py', '--out', tmp_path / 'out', *arguments]
-        run_tool('analysis_tools/browse_dataset.py', *command, '--cfg-options', *OPTIONS)
+        command = [CONFIGS / f'small_{stage}.py', '--out', tmp_path / 'out', '--overwrite']
+        run_tool(TOOL, *command, *arguments, '--cfg-options', *OPTIONS)
         return sheets
 
     return run
@@ -69,6 +70,15 @@ def checkpoint(tmp_path, browse):
 
 def headings(sections):
     return [list(section.headings) for section in sections]
+
+
+def test_existing_sheets(browse, run_tool, tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/iteration_2.png').write_bytes(b'mine')
+    command = [CONFIGS / 'small_source_only.py', '--out', tmp_path / 'out']
+    with pytest.raises(InputError, match='iteration_2.png exists already: choose another --out'):
+        run_tool(TOOL, *command)
+    assert (tmp_path / 'out/iteration_2.png').read_bytes() == b'mine'
 
 
 def test_each_stage(browse, tmp_path):

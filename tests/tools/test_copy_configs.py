@@ -19,7 +19,7 @@ def copy_configs(tmp_path, run_tool, monkeypatch):
 
 
 def contents(folder):
-    return {path.relative_to(folder): path.read_text() for path in folder.rglob('*.py')}
+    return {path.relative_to(folder): path.read_text('utf-8') for path in folder.rglob('*.py')}
 
 
 def test_a_config_of_ones_own(copy_configs, tmp_path, capsys):
@@ -32,6 +32,25 @@ def test_a_config_of_ones_own(copy_configs, tmp_path, capsys):
     config = Config.fromfile(own)
     assert config.model.gamma == 2
     assert Path(config.stage_before).resolve() == tmp_path / 'configs/warmup/g2ci.py'
+
+
+def test_overwriting(copy_configs, tmp_path):
+    """Files of the same names are replaced, links not followed, others kept."""
+    copy_configs('mine')
+    before = contents(tmp_path / 'mine')
+    (tmp_path / 'mine/own.py').write_text('own', encoding='utf-8')
+    (tmp_path / 'mine/mlcl/g2ci.py').unlink()
+    (tmp_path / 'precious').write_text('precious', encoding='utf-8')
+    (tmp_path / 'mine/mlcl/g2ci.py').symlink_to(tmp_path / 'precious')
+    copy_configs('mine', '--overwrite')
+    assert contents(tmp_path / 'mine') == {**before, Path('own.py'): 'own'}
+    assert (tmp_path / 'precious').read_text('utf-8') == 'precious'
+
+
+@pytest.mark.parametrize('out', [ROOT / 'configs', ROOT / 'configs/mlcl'])
+def test_the_shipped_configs_are_never_replaced(copy_configs, out):
+    with pytest.raises(InputError, match='the shipped configs themselves: choose another DIR'):
+        copy_configs(out, '--overwrite')
 
 
 @pytest.mark.parametrize('kind', ['folder', 'file'])

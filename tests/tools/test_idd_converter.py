@@ -1,64 +1,27 @@
-import importlib.util
-import json
+"""The label images of IDD from its polygons."""
+
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 from mmseg.registry import DATASETS
 from PIL import Image, ImageDraw
 
-from mlcl_mmseg.datasets.idd import RAW_LABELS
 from mlcl_mmseg.errors import InputError
 
-CONVERTER = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'idd.py'
-WIDTH, HEIGHT = 40, 20
-IDS = {name: raw_id for raw_id, (name, *_) in RAW_LABELS.items()}
-EVERYWHERE = [[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]]
-LEFT = [[0, 0], [9, 0], [9, HEIGHT - 1], [0, HEIGHT - 1]]  # columns 0 to 9
-
-
-@pytest.fixture(scope='module')
-def converter():
-    specification = importlib.util.spec_from_file_location('idd_converter', CONVERTER)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def run(converter, monkeypatch):
-    """The command, in this process: threads stand for its worker processes."""
-    monkeypatch.setattr(converter, 'ProcessPoolExecutor', ThreadPoolExecutor)
-
-    def run(root, workers=2):
-        monkeypatch.setattr(sys, 'argv', ['idd.py', str(root), '--workers', str(workers)])
-        converter.main()
-
-    return run
-
-
-def polygon(label, corners, **more):
-    return dict(label=label, polygon=corners, **more)
-
-
-def write_polygons(root, *objects, split='train', frame='0/005506'):
-    path = root / 'gtFine' / split / f'{frame}_gtFine_polygons.json'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dict(imgHeight=HEIGHT, imgWidth=WIDTH, objects=objects)))
-    return path
-
-
-def label_image(root, split='train', frame='0/005506'):
-    return root / 'gtFine' / split / f'{frame}_gtFine_labelids.png'
-
-
-def read(path):
-    with Image.open(path) as image:
-        assert image.mode == 'L'
-        return np.asarray(image)
+from .idd_frames import (
+    CONVERTER,
+    EVERYWHERE,
+    HEIGHT,
+    IDS,
+    LEFT,
+    WIDTH,
+    label_image,
+    polygon,
+    read,
+    write_polygons,
+)
 
 
 def test_command_line(tmp_path):
@@ -81,14 +44,14 @@ def test_command_line(tmp_path):
             np.testing.assert_array_equal(sample['gt_seg_map'], np.full((HEIGHT, WIDTH), 4))
 
 
-def test_objects_are_painted_in_order_over_unlabeled(tmp_path, run):
+def test_objects_are_painted_in_order_over_unlabeled(tmp_path, convert_idd):
     objects = [
         ('road', [[5, 3], [30, 4], [25, 18]]),
         ('car', [[10.4, 6.7], [20.2, 6.1], [20.9, 15.5], [9.8, 15.1]]),
         ('obs-str-bar-fallback', [[0, 0], [3, 0], [3, 3]]),
     ]
     write_polygons(tmp_path, *(polygon(*item, deleted=0, id=1) for item in objects))
-    run(tmp_path)
+    convert_idd(tmp_path)
     expected = Image.new('L', (WIDTH, HEIGHT), 35)
     for label, corners in objects:
         ImageDraw.Draw(expected).polygon([tuple(corner) for corner in corners], fill=IDS[label])
@@ -99,13 +62,13 @@ def test_objects_are_painted_in_order_over_unlabeled(tmp_path, run):
 
 
 @pytest.mark.parametrize('label', list(IDS))
-def test_every_label_gets_its_id(tmp_path, converter, label):
+def test_every_label_gets_its_id(tmp_path, idd_converter, label):
     path = write_polygons(tmp_path, polygon(label, LEFT))
-    ids = np.asarray(converter.paint(path))
+    ids = np.asarray(idd_converter.paint(path))
     assert (ids[:, :10] == IDS[label]).all() and (ids[:, 10:] == 35).all()
 
 
-def test_skipped_objects(tmp_path, run):
+def test_skipped_objects(tmp_path, convert_idd):
     write_polygons(
         tmp_path,
         polygon('road', EVERYWHERE),
@@ -114,86 +77,87 @@ def test_skipped_objects(tmp_path, run):
         polygon('sky', [[0, 0], [WIDTH, HEIGHT]]),
         polygon('sky', []),
     )
-    run(tmp_path)
+    convert_idd(tmp_path)
     assert (read(label_image(tmp_path)) == IDS['road']).all()
 
 
 @pytest.mark.parametrize(
     ('label', 'meaning'), [('cargroup', 'car'), ('polegroup', 'polegroup'), ('pole', 'pole')]
 )
-def test_groups(tmp_path, run, label, meaning):
+def test_groups(tmp_path, convert_idd, label, meaning):
     write_polygons(tmp_path, polygon(label, EVERYWHERE))
-    run(tmp_path)
+    convert_idd(tmp_path)
     assert (read(label_image(tmp_path)) == IDS[meaning]).all()
 
 
 @pytest.mark.parametrize('label', ['tuk-tuk', 'tuk-tukgroup', 'Car', 'group'])
-def test_unknown_label(tmp_path, run, label):
+def test_unknown_label(tmp_path, convert_idd, label, capsys):
     path = write_polygons(tmp_path, polygon(label, EVERYWHERE))
-    with pytest.raises(InputError) as refused:
-        run(tmp_path)
-    assert str(refused.value) == (
+    with pytest.raises(InputError, match='1 of 1 polygon files failed, as listed above: replace'):
+        convert_idd(tmp_path)
+    assert (
         f'{path} has an object labelled {label!r}, which is not a label of IDD: download it again.'
-    )
+    ) in capsys.readouterr().err
     assert not label_image(tmp_path).exists()
 
 
-def test_broken_file(tmp_path, run):
+def test_broken_file(tmp_path, convert_idd, capsys):
     path = write_polygons(tmp_path)
-    path.write_text(path.read_text()[:-10])
-    with pytest.raises(InputError, match=r'005506_gtFine_polygons\.json is not valid JSON'):
-        run(tmp_path)
+    path.write_text(path.read_text('utf-8')[:-10], encoding='utf-8')
+    with pytest.raises(InputError, match='1 of 1 polygon files failed'):
+        convert_idd(tmp_path)
+    assert f'{path} is damaged (' in capsys.readouterr().err
 
 
-def test_incomplete_file(tmp_path, run):
+def test_incomplete_file(tmp_path, convert_idd, capsys):
     polygons = tmp_path / 'gtFine/train/0/005506_gtFine_polygons.json'
     polygons.parent.mkdir(parents=True)
-    polygons.write_text('{"imgHeight": 4, "imgWidth": 6}')
-    with pytest.raises(InputError, match=r'005506_gtFine_polygons\.json has no objects'):
-        run(tmp_path)
+    polygons.write_text('{"imgHeight": 4, "imgWidth": 6}', encoding='utf-8')
+    with pytest.raises(InputError, match='1 of 1 polygon files failed'):
+        convert_idd(tmp_path)
+    assert f'{polygons} is damaged (objects: Field required): download' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('folder', ['', 'gtFine', 'gtFine/train/0'])
-def test_no_polygons(tmp_path, run, folder):
+def test_no_polygons(tmp_path, convert_idd, folder):
     (tmp_path / folder).mkdir(parents=True, exist_ok=True)
     with pytest.raises(InputError, match=r'has no gtFine/<split>/<drive>/\*_gtFine_polygons\.json'):
-        run(tmp_path)
+        convert_idd(tmp_path)
 
 
-def test_finished_files_are_skipped(tmp_path, run, capsys):
+def test_finished_files_are_skipped(tmp_path, convert_idd, capsys):
     write_polygons(tmp_path, polygon('road', EVERYWHERE))
-    run(tmp_path)
+    convert_idd(tmp_path)
     finished = label_image(tmp_path)
     finished.write_bytes(b'as it was')
     write_polygons(tmp_path, polygon('sky', EVERYWHERE), frame='0/000002')
-    run(tmp_path)
+    convert_idd(tmp_path)
     assert finished.read_bytes() == b'as it was'
     assert (read(label_image(tmp_path, frame='0/000002')) == IDS['sky']).all()
     assert '2 label images are complete, 1 of them new' in capsys.readouterr().out
 
 
-def test_killed_run_leaves_no_half_file(tmp_path, run, monkeypatch):
+def test_killed_run_leaves_no_half_file(tmp_path, convert_idd, monkeypatch):
     write_polygons(tmp_path, polygon('road', EVERYWHERE))
 
-    def half(image, file, **options):
-        Path(file).write_bytes(b'\x89PNG half')
+    def interrupted(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Image.Image, 'save', half)
+        patch.setattr('os.replace', interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path)
+            convert_idd(tmp_path)
     assert not list(tmp_path.rglob('*.png'))
 
-    run(tmp_path)
+    convert_idd(tmp_path)
     assert (read(label_image(tmp_path)) == IDS['road']).all()
     assert len(list(label_image(tmp_path).parent.iterdir())) == 2, 'something was left behind'
 
 
-def test_folders_may_be_links(tmp_path, run):
+def test_folders_may_be_links(tmp_path, convert_idd):
     write_polygons(tmp_path / 'disk', polygon('road', EVERYWHERE))
     root = tmp_path / 'idd'
     root.mkdir()
     (root / 'gtFine').symlink_to(tmp_path / 'disk' / 'gtFine', target_is_directory=True)
-    run(root)
+    convert_idd(root)
     assert (read(label_image(root)) == IDS['road']).all()

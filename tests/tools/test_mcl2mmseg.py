@@ -83,11 +83,17 @@ def test_the_golden_predictions(converted, case, tmp_path):
             '{}/x.pkl is damaged or not a checkpoint of',
         ),
         (['{}/x.pkl', '{}/x.pkl/y', '--config', CONFIG], 'The folder {}/x.pkl cannot be written'),
+        (['{}/x.pkl', '{}/old', '--config', CONFIG], '{}/old exists already: choose another DST'),
+        (
+            ['{}/x.pkl', '{}/x.pkl', '--config', CONFIG, '--overwrite'],
+            '{}/x.pkl is an input and would be overwritten: choose another DST',
+        ),
         (['{}/x.pkl', '{}/x.pth', '--config', 'no.py'], 'The config no.py does not exist: pass'),
     ],
 )
 def test_mistakes_end_in_one_sentence(tmp_path, arguments, sentence):
     (tmp_path / 'x.pkl').write_bytes(b'released?')
+    (tmp_path / 'old').touch()
     arguments = [str(each).format(tmp_path) for each in arguments]
     done = subprocess.run(
         [sys.executable, CONVERTER, *arguments], cwd=ROOT, capture_output=True, text=True

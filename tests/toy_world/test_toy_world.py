@@ -1,6 +1,8 @@
 """The toy world: streets in four looks, in the data sets' own folders and raw ids."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ from PIL import Image
 
 from mlcl_mmseg.datasets import cityscapes
 from mlcl_mmseg.errors import InputError
-from mlcl_mmseg.toy_world import write_toy_world
+from mlcl_mmseg.toy_world import layouts, write_toy_world
 from mlcl_mmseg.toy_world.layouts import LAYOUTS, raw_ids
 from mlcl_mmseg.toy_world.looks import LOOKS
 from mlcl_mmseg.toy_world.paint import PARTS, draw_scene
@@ -153,7 +155,42 @@ def test_what_is_there_is_left_alone(world, tmp_path):
 def test_a_toy_world_may_be_replaced(tmp_path):
     for seed in (0, 1):
         assert write_toy_world(tmp_path / 'w', 1, (32, 32), seed, num_workers=1, replace=True)
-    assert json.loads((tmp_path / 'w' / 'toy_world.json').read_text())['seed'] == 1
+    assert json.loads((tmp_path / 'w' / 'toy_world.json').read_text('utf-8'))['seed'] == 1
+
+
+def test_files_of_the_user_are_never_removed(tmp_path):
+    """Neither in the toy world, nor beside it, nor behind a link."""
+    write_toy_world(tmp_path / 'w', 1, (32, 32), 0, num_workers=1)
+    (tmp_path / 'w.partial').mkdir()
+    for name in ('w.partial/thesis.txt', 'w/thesis.txt'):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match='w contains something other'):
+        write_toy_world(tmp_path / 'w', 1, (32, 32), 1, num_workers=1, replace=True)
+    (tmp_path / 'w/thesis.txt').unlink()
+    write_toy_world(tmp_path / 'w', 1, (32, 32), 1, num_workers=1, replace=True)
+    assert (tmp_path / 'w.partial/thesis.txt').exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['w', 'w.partial']
+
+
+def kill(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker(tmp_path, monkeypatch):
+    """The old world stays."""
+    write_toy_world(tmp_path / 'w', 1, (32, 32), 0, num_workers=1)
+    before = files(tmp_path)
+    monkeypatch.setattr(layouts, 'write_frame', kill)
+    with pytest.raises(InputError, match='A worker process was killed, maybe because memory ran'):
+        write_toy_world(tmp_path / 'w', 1, (32, 32), 1, num_workers=1, replace=True)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize('content', [b'', b'[1]', b'{', b'\xff', b'{"seed": NaN}'])
+def test_a_damaged_marker(tmp_path, content):
+    (tmp_path / 'toy_world.json').write_bytes(content)
+    with pytest.raises(InputError, match=r'toy_world\.json is damaged \(.*\): remove its folder'):
+        write_toy_world(tmp_path, 1, (32, 32), 0, replace=True)
 
 
 @pytest.mark.parametrize('numbers', [(0, (64, 64), 0), (1, (64, 31), 0), (1, (64, 64), -1)])
@@ -168,8 +205,10 @@ def test_the_tool(tmp_path):
     done = subprocess.run([str(each) for each in tool], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f'{tmp_path / "w"}: the toy world is complete.' in done.stdout
-    marker = json.loads((tmp_path / 'w' / 'toy_world.json').read_text())
+    marker = json.loads((tmp_path / 'w' / 'toy_world.json').read_text('utf-8'))
     assert marker == dict(version=1, images=5, validation_images=2, size=[64, 32], seed=3)
     done = subprocess.run([*map(str, tool[:-1]), '4'], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f'{tmp_path / "w"} contains something other')
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith(f'{tmp_path / "w"} contains something other')
+    assert 'use --overwrite if it is another toy world' in message

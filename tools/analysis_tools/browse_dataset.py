@@ -18,7 +18,6 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from mmseg.registry import DATASETS, MODELS
-from PIL import Image
 from rich.progress import track
 from torch.utils.data import DataLoader, Subset, default_collate
 
@@ -30,10 +29,12 @@ from mlcl_mmseg.command_line import (
     load_config,
 )
 from mlcl_mmseg.datasets import MultiDomainDataset, StreamPosition
+from mlcl_mmseg.deployment.pictures import write_picture
 from mlcl_mmseg.engine.hooks.pseudo_label_hook import TargetImages
 from mlcl_mmseg.engine.stage_files import best_checkpoint, check_checkpoint, is_complete
-from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.errors import InputError, printable
 from mlcl_mmseg.methods.base import DomainSegmentor, MultiTargetSegmentor
+from mlcl_mmseg.outputs import add_overwrite, check_outputs
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration, generations
 from mlcl_mmseg.pseudo_labels.teacher import Teacher
 from mlcl_mmseg.visualization.batch_sheet import batch_sheet
@@ -53,6 +54,7 @@ def parse_args() -> argparse.Namespace:
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument('--work-dir', help='work dir of a run whose latest pseudo-labels are shown')
     labels.add_argument('--checkpoint', help='checkpoint that predicts pseudo-labels')
+    add_overwrite(parser)
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -161,6 +163,8 @@ def main() -> None:
     """Write the contact sheets."""
     args = parse_args()
     config = load_config(args.config, args.cfg_options, None, 'none')
+    sheets = [Path(args.out, f'iteration_{number + 1}.png') for number in range(args.batches)]
+    check_outputs(sheets, overwrite=args.overwrite)
     check_writable(args.out, '--out')
     init_default_scope('mmseg')
     # only pseudo-labels need the weights of the network, and a checkpoint supplies them
@@ -170,12 +174,12 @@ def main() -> None:
     seed = args.seed if args.seed is not None else config.randomness.get('seed') or 0
     positions = [StreamPosition(seed, index) for index in range(args.batches * size)]
     with labelled(config, args, segmentor, positions) as (dataset, labels):
-        for number in track(range(args.batches), f'Contact sheets to {args.out}'):
+        for number in track(range(args.batches), f'Contact sheets to {printable(args.out)}'):
             samples = [dataset[each] for each in positions[number * size : (number + 1) * size]]
             batch = segmentor.data_preprocessor(default_collate(samples), True)['inputs']
             title = f'{args.config}, seed {seed}, iteration {number + 1}'
             sheet = batch_sheet(segmentor, dataset, batch, (title, labels))
-            Image.fromarray(sheet).save(Path(args.out, f'iteration_{number + 1}.png'))
+            write_picture(sheets[number], sheet)
 
 
 if __name__ == '__main__':

@@ -10,8 +10,9 @@ from matplotlib import pyplot
 from prettytable import PrettyTable
 
 from mlcl_mmseg.command_line import end_with_sentence
+from mlcl_mmseg.durable_files import writing_durably
 from mlcl_mmseg.engine.config_record import CONFIG, read_config
-from mlcl_mmseg.errors import InputError, MissingFileError
+from mlcl_mmseg.errors import InputError, MissingFileError, printable
 from mlcl_mmseg.methods.mcl.released.published import (
     compare,
     fluctuation,
@@ -19,7 +20,10 @@ from mlcl_mmseg.methods.mcl.released.published import (
     published_results,
     setting_of,
 )
+from mlcl_mmseg.outputs import add_overwrite, check_outputs
 from mlcl_mmseg.report.run import read_lines, validations_of
+
+SUFFIXES = ('.png', '.svg', '.pdf')
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,7 +38,12 @@ def parse_args() -> argparse.Namespace:
         choices=published_results(),
         help="the authors' setting (default: that of the config)",
     )
-    parser.add_argument('--out', type=Path, help='the figure (default: WORK_DIR/published.png)')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        help='the figure (default: WORK_DIR/published.png, which is replaced if it exists)',
+    )
+    add_overwrite(parser)
     return parser.parse_args()
 
 
@@ -70,12 +79,17 @@ def draw(
     axes.set(xlabel='iteration', ylabel='mIoU (%)', title=f'{setting}: validations of MCL')
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=110)
+    with writing_durably(path, 'start again') as partial:
+        figure.savefig(partial, dpi=110)
 
 
 def main() -> None:
     """Compare the run that the command line names."""
     args = parse_args()
+    if args.out is not None:
+        check_outputs([args.out], overwrite=args.overwrite)
+        if args.out.suffix not in SUFFIXES:
+            raise InputError(f'--out {args.out} must end with {" or ".join(SUFFIXES)}: rename it.')
     config = read_config(args.work_dir / CONFIG)
     setting = args.setting or setting_of(config)
     published = published_curve(setting)
@@ -103,7 +117,7 @@ def main() -> None:
     )
     picture = args.out or args.work_dir / 'published.png'
     draw(found, published, setting, picture)
-    print(f'{picture} shows both curves.')
+    print(f'{printable(picture)} shows both curves.')
 
 
 if __name__ == '__main__':

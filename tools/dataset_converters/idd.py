@@ -1,27 +1,63 @@
 """Make the label images of IDD from the polygons that it is distributed with.
 
-As in the official AutoNUE converter, objects are painted over 'unlabeled' in their order. After an
-interruption, the next run continues where the last one stopped.
+As in the official AutoNUE converter, objects are painted over 'unlabeled' in their order. Deleted
+objects and polygons of fewer than three corners are skipped and counted. A file that cannot be
+converted does not stop the others. The next run continues where the last one stopped.
 """
 
 import argparse
-import json
+import io
 import os
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Annotated
 
 from PIL import Image, ImageDraw
+from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from rich.progress import track
 
-from mlcl_mmseg.command_line import end_with_sentence
+from mlcl_mmseg.command_line import count, end_with_sentence
 from mlcl_mmseg.datasets.idd import RAW_LABELS
-from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.durable_files import write_durably
+from mlcl_mmseg.errors import InputError, printable
+from mlcl_mmseg.failures import is_of_one_file, raise_failures
+from mlcl_mmseg.json_records import read_record
+from mlcl_mmseg.outputs import add_overwrite
 
 POLYGONS = '_gtFine_polygons.json'
 LABELS = '_gtFine_labelids.png'
 # largest accepted width and height, in pixels
 LARGEST = 20000
 LABEL_IDS = {name: raw_id for raw_id, (name, *_) in RAW_LABELS.items()}
+REMEDY = 'download it again'
+# a polygon may leave the image, but not by far
+FAR = 10 * LARGEST
+SMALLEST_POLYGON = 3
+# what is not painted
+DELETED, TOO_SMALL = 'deleted objects', 'polygons of fewer than 3 corners'
+
+Side = Annotated[StrictInt, Field(gt=0, le=LARGEST)]
+Coordinate = Annotated[StrictFloat, Field(ge=-FAR, le=FAR, allow_inf_nan=False)]
+Switch = StrictBool | Annotated[StrictInt, Field(ge=0, le=1)]
+
+
+class Outline(BaseModel):
+    """An object of a frame: its label, its corners (x, y) in pixels, and whether it was deleted."""
+
+    label: StrictStr
+    polygon: list[tuple[Coordinate, Coordinate]]
+    deleted: Switch = 0
+
+
+class Annotation(BaseModel):
+    """A polygon file: size of the frame in pixels, and its objects in the order of painting."""
+
+    imgWidth: Side  # noqa: N815
+    imgHeight: Side  # noqa: N815
+    objects: list[Outline]
 
 
 def label_id(label: str, path: Path) -> int:
@@ -44,63 +80,37 @@ def label_id(label: str, path: Path) -> int:
     if label.removesuffix('group') in LABEL_IDS:
         return LABEL_IDS[label.removesuffix('group')]
     raise InputError(
-        f'{path} has an object labelled {label!r}, which is not a label of IDD: download it again.'
+        f'{path} has an object labelled {label!r}, which is not a label of IDD: {REMEDY}.'
     )
 
 
-def paint(path: Path) -> Image.Image:
+def paint(path: Path, skipped: Counter[str] | None = None) -> Image.Image:
     """Paint the polygons of one frame.
 
     Args:
         path (Path): A ``_gtFine_polygons.json`` file.
+        skipped (Counter[str], optional): What is not painted is counted in it.
 
     Returns:
         Image.Image: Raw label ids, 8-bit, one channel.
 
     Raises:
-        InputError: If the file is not valid JSON, is incomplete or has an unknown label.
+        InputError: If the file does not have the form of :class:`Annotation`, or an object that is
+            not deleted has an unknown label.
     """
-    try:
-        annotation = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise InputError(f'{path} is not valid JSON ({error}): download it again.') from error
-    if not isinstance(annotation, dict):
-        raise InputError(f'{path} does not contain a JSON object: download it again.')
-    missing = {'imgWidth', 'imgHeight', 'objects'} - set(annotation)
-    if missing:
-        raise InputError(f'{path} has no {", ".join(sorted(missing))}: download it again.')
-    size = annotation['imgWidth'], annotation['imgHeight']
-    if not all(isinstance(each, int) and 0 < each <= LARGEST for each in size):
-        raise InputError(f'{path} gives an impossible image size {size}: download it again.')
-    try:
-        return paint_objects(annotation['objects'], size, path)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f'{path} has a damaged object ({type(error).__name__}: {error}): download it again.'
-        ) from error
-
-
-def paint_objects(objects: list[dict], size: tuple[int, int], path: Path) -> Image.Image:
-    """Paint the objects of a frame in their order.
-
-    Args:
-        objects (list[dict]): Objects with the keys ``label``, ``polygon`` (a list of corners
-            (x, y)) and optionally ``deleted``.
-        size (tuple[int, int]): (width, height) in pixels.
-        path (Path): The file with the objects, for the error message.
-
-    Returns:
-        Image.Image: Raw label ids, 8-bit, one channel.
-    """
-    image = Image.new('L', size, LABEL_IDS['unlabeled'])
+    annotation = read_record(path, Annotation, REMEDY)
+    skipped = Counter() if skipped is None else skipped
+    image = Image.new('L', (annotation.imgWidth, annotation.imgHeight), LABEL_IDS['unlabeled'])
     draw = ImageDraw.Draw(image)
-    for item in objects:
-        if item.get('deleted') or len(item['polygon']) < 3:
+    for each in annotation.objects:
+        if each.deleted:
+            skipped[DELETED] += 1
             continue
-        corners = [tuple(corner) for corner in item['polygon']]
-        draw.polygon(corners, fill=label_id(item['label'], path))
+        raw_id = label_id(each.label, path)
+        if len(each.polygon) < SMALLEST_POLYGON:
+            skipped[TOO_SMALL] += 1
+            continue
+        draw.polygon(each.polygon, fill=raw_id)
     return image
 
 
@@ -109,14 +119,46 @@ def label_path(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(POLYGONS) + LABELS)
 
 
-def convert(path: Path) -> None:
-    """Write the label image of a polygon file.
+def convert(path: Path) -> Counter[str] | InputError:
+    """Write the label image of a polygon file, completely or not at all.
 
-    It is written to a temporary file and then renamed, so a label image is never incomplete.
+    Returns:
+        Counter[str] | InputError: What was not painted, or why this file has no label image.
+
+    Raises:
+        InputError: If no file can be written, as on a full disk.
     """
-    partial = label_path(path).with_suffix('.png.partial')
-    paint(path).save(partial, format='PNG')
-    partial.replace(label_path(path))
+    skipped: Counter[str] = Counter()
+    try:
+        image = paint(path, skipped)
+    except InputError as error:
+        return error
+    with io.BytesIO() as content:
+        image.save(content, 'PNG')
+        try:
+            write_durably(label_path(path), content.getvalue(), 'start again')
+        except InputError as error:
+            if not is_of_one_file(error):
+                raise
+            return error
+    return skipped
+
+
+def convert_all(paths: Sequence[Path], workers: int | None) -> list[Counter[str] | InputError]:
+    """Convert polygon files in worker processes.
+
+    Raises:
+        InputError: If no file can be written, or a worker process is killed.
+    """
+    try:
+        with ProcessPoolExecutor(workers) as executor:
+            results = executor.map(convert, paths, chunksize=8)
+            return list(track(results, 'IDD label images', total=len(paths)))
+    except BrokenProcessPool as error:
+        raise InputError(
+            'A worker process was killed, maybe because memory ran out: start again with fewer '
+            '--workers, which continues with the rest.'
+        ) from error
 
 
 def parse_args() -> argparse.Namespace:
@@ -125,28 +167,48 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('data_root', type=Path, help='the folder that contains gtFine')
     parser.add_argument(
         '--workers',
-        type=int,
+        type=count,
         default=os.cpu_count(),
         help='number of processes (default: one per CPU core)',
     )
+    add_overwrite(parser)
     return parser.parse_args()
 
 
-def main() -> None:
-    """Convert all polygon files that have no label image yet."""
-    args = parse_args()
-    polygons = sorted(args.data_root.glob(f'gtFine/*/*/*{POLYGONS}'))
+def find_polygons(data_root: Path) -> list[Path]:
+    """The polygon files of a data set; macOS's files that begin with ``._`` are not among them.
+
+    Raises:
+        InputError: If there are none.
+    """
+    found = sorted(data_root.glob(f'gtFine/*/*/*{POLYGONS}'))
+    polygons = [path for path in found if not path.name.startswith('.')]
     if not polygons:
         raise InputError(
-            f'{args.data_root} has no gtFine/<split>/<drive>/*{POLYGONS}: '
+            f'{data_root} has no gtFine/<split>/<drive>/*{POLYGONS}: '
             'pass the folder into which IDD was unpacked.'
         )
-    todo = [path for path in polygons if not label_path(path).exists()]
-    with ProcessPoolExecutor(args.workers) as executor:
-        results = executor.map(convert, todo, chunksize=8)
-        for _ in track(results, 'IDD label images', total=len(todo)):
-            pass
-    print(f'{len(polygons)} label images are complete, {len(todo)} of them new.')
+    return polygons
+
+
+def main() -> None:
+    """Convert all polygon files that have no label image yet, or with --overwrite all of them."""
+    args = parse_args()
+    polygons = find_polygons(args.data_root)
+    # a broken link is no label image
+    todo = [path for path in polygons if args.overwrite or not label_path(path).is_file()]
+    results = convert_all(todo, args.workers)
+    failures = [each for each in results if isinstance(each, InputError)]
+    skipped = sum((each for each in results if isinstance(each, Counter)), Counter[str]())
+    for reason, number in sorted(skipped.items()):
+        print(f'{number} {reason} are not painted.')
+    print(
+        f'{printable(args.data_root)}: {len(polygons) - len(failures)} label images are complete, '
+        f'{len(results) - len(failures)} of them new.'
+    )
+    raise_failures(
+        failures, len(todo), 'polygon files', 'replace these files and start again for the rest'
+    )
 
 
 if __name__ == '__main__':

@@ -12,9 +12,10 @@ from mmseg.registry import MODELS
 import mlcl_mmseg  # noqa: F401
 from mlcl_mmseg.command_line import check_writable, end_with_sentence, load_config
 from mlcl_mmseg.durable_files import write_durably
-from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.errors import InputError, printable
 from mlcl_mmseg.methods.base import MultiTargetSegmentor
 from mlcl_mmseg.methods.mcl.released.checkpoint import convert, find_network
+from mlcl_mmseg.outputs import add_overwrite, check_outputs
 from mlcl_mmseg.safe_load import read_checkpoint
 
 
@@ -26,6 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('source', metavar='SRC', help='the checkpoint to convert, a .pkl')
     parser.add_argument('destination', metavar='DST', type=Path, help='the new checkpoint, a .pth')
     parser.add_argument('--config', required=True, help='config of the same setting and stage')
+    add_overwrite(parser)
     return parser.parse_args()
 
 
@@ -49,17 +51,16 @@ def main() -> None:
     """Convert the checkpoint that the command line names."""
     args = parse_args()
     config = load_config(args.config, {}, None, 'none')
+    check_outputs([args.destination], [args.source, args.config], args.overwrite, 'DST')
     check_writable(str(args.destination.parent), 'DST')
-    if args.destination.is_dir() or args.destination.resolve() == Path(args.source).resolve():
-        raise InputError(f'{args.destination} is a folder or SRC itself: choose a new file as DST.')
     network = find_network(read_checkpoint(args.source), args.source)
     model = build_model(config)
     checkpoint = convert(network, model, args.config)
     with io.BytesIO() as content:
         torch.save(checkpoint, content)
-        write_durably(args.destination, content.getvalue())
+        write_durably(args.destination, content.getvalue(), 'start again')
     best = '' if network.best_miou is None else f', recorded mIoU {network.best_miou:.2f}'
-    print(f'{args.destination}: {network.name} of iteration {network.iteration}{best}.')
+    print(f'{printable(args.destination)}: {network.name} of iteration {network.iteration}{best}.')
     print(
         f'Its heads are assigned to {", ".join(model.targets)} in this order, as the file does not '
         'name their domains.'

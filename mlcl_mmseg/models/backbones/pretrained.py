@@ -11,10 +11,12 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torchvision.models import get_model_weights
 
+from ...checkpoint_record import check_finite, record_of
 from ...errors import InputError, MissingFileError
 from ...safe_load import read_checkpoint
 
 TORCHVISION = 'torchvision://'
+REMEDY = 'use weights of the same architecture'
 
 
 class PretrainedBackbone(BaseModule):
@@ -50,8 +52,8 @@ class PretrainedBackbone(BaseModule):
 
         Raises:
             MissingFileError: If the weights are not available.
-            InputError: If the checkpoint lacks a tensor of the backbone, or has it in another shape
-                or with values that are not finite.
+            InputError: If the checkpoint lacks a tensor of the backbone, has another shape or
+                values that are not finite.
         """
         state_dict = {
             name.removeprefix('backbone.'): value
@@ -69,15 +71,12 @@ class PretrainedBackbone(BaseModule):
         if wrong:
             raise InputError(
                 f'{checkpoint} does not fit {type(self).__name__}: {len(wrong)} of its {len(own)} '
-                f'tensors are missing or have another shape, the first is {wrong[0]}; use weights '
-                'of the same architecture.'
-            )
-        broken = [name for name in own if not torch.isfinite(state_dict.get(name, own[name])).all()]
-        if broken:
-            raise InputError(
-                f'{checkpoint} has values in {broken[0]} that are not finite: download it again.'
+                f'tensors are missing or have another shape, the first is {wrong[0]}; {REMEDY}.'
             )
         self.load_state_dict(state_dict, strict=False)
+        check_finite(
+            self.state_dict(), {name for name, _ in self.named_buffers()}, checkpoint, REMEDY
+        )
         print_log(f'{type(self).__name__} starts from {checkpoint}.', logger='current')
 
     def rename_pretrained(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -98,14 +97,12 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
 
     Raises:
         MissingFileError: If the file does not exist or the weights cannot be downloaded.
-        InputError: If the file is damaged or contains other objects.
+        InputError: If the file is damaged or contains other objects than named tensors.
     """
     url = resolve(checkpoint)
     if '://' in url:
         try:
-            state_dict = torch.hub.load_state_dict_from_url(
-                url, map_location='cpu', weights_only=True
-            )
+            content = torch.hub.load_state_dict_from_url(url, map_location='cpu', weights_only=True)
         except (URLError, OSError) as error:
             raise MissingFileError(
                 f'The ImageNet weights {checkpoint} could not be downloaded ({error}): download '
@@ -114,24 +111,13 @@ def read_pretrained(checkpoint: str) -> dict[str, Tensor]:
                 'front if the stage before needs them.'
             ) from error
     elif Path(checkpoint).is_file():
-        state_dict = read_checkpoint(checkpoint)
+        content = read_checkpoint(checkpoint)
     else:
         raise MissingFileError(
             f'The ImageNet weights {checkpoint} do not exist: correct '
             'model.backbone.init_cfg.checkpoint.'
         )
-    if isinstance(state_dict, dict) and isinstance(state_dict.get('state_dict'), dict):
-        state_dict = state_dict['state_dict']
-    if not isinstance(state_dict, dict):
-        raise InputError(
-            f'{checkpoint} contains a {type(state_dict).__name__}, not tensors by name: use '
-            'ImageNet weights of the backbone.'
-        )
-    return {
-        name: value
-        for name, value in state_dict.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
-    }
+    return record_of(content, checkpoint, REMEDY).state_dict
 
 
 def resolve(checkpoint: str) -> str:

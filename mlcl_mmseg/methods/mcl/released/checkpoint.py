@@ -73,7 +73,7 @@ def find_network(checkpoint: Any, path: str) -> ReleasedNetwork:
     }
     networks = [name for name in states if name.rstrip('0123456789') in BACKBONES]
     if len(networks) != 1:
-        found = ', '.join(map(str, entries)) or type(checkpoint).__name__
+        found = ', '.join(map(str, list(entries)[:5])) or type(checkpoint).__name__
         raise InputError(
             f"{path} is not a checkpoint of the authors' released code, it contains {found}: use "
             f'one with the tensors of one network of {", ".join(BACKBONES)}.'
@@ -98,8 +98,9 @@ def find_network(checkpoint: Any, path: str) -> ReleasedNetwork:
 
 
 def number(value: Any, python_type: type) -> Any:
-    """Convert a recorded number to a Python type; None if it is not a number."""
-    return python_type(value) if isinstance(value, int | float | np.number) else None
+    """Convert a recorded number to a Python type; None if it is not a finite number."""
+    is_number = isinstance(value, int | float | np.number) and np.isfinite(value)
+    return python_type(value) if is_number else None
 
 
 def convert(network: ReleasedNetwork, model: MultiTargetSegmentor, config: str) -> dict:

@@ -126,6 +126,8 @@ def test_a_run_beside_the_authors(tmp_path):
     first = [training, validation(1000, 50, 60), validation(2000, 1, 1), '{"mIoU": 3']
     later = [validation(2000, 70, 66), validation(2500, 1, 1)]
     leave_run(tmp_path / 'run', {'20260101_000000': first, '20260102_000000': later})
+    # the chart of an earlier comparison
+    (tmp_path / 'run' / 'published.png').touch()
     done = run(tmp_path / 'run')
     assert done.returncode == 0, done.stderr
     curve = published_curve('g2ci')
@@ -150,6 +152,8 @@ def test_a_run_beside_the_authors(tmp_path):
         ('warmup/g2ci', [], [], 'is not a config of MCL, the only method with published'),
         ('mlcl/g2ci', ['{"loss": 1, "step": 50}'], [], 'has no validations (*/vis_data/scalars'),
         ('mlcl/g2ci', [validation(7, 1, 1)], [], 'The run has no validation at an iteration that'),
+        ('mlcl/g2ci', [], ['--out', 'README.md'], 'README.md exists already: choose another --out'),
+        ('mlcl/g2ci', [], ['--out', 'x.bmp'], '--out x.bmp must end with .png or .svg or .pdf'),
         ('mlcl/g2ci', [], ['--setting', 'g2cm'], 'g2cm is validated on cityscapes, mapillary, b'),
     ],
 )
