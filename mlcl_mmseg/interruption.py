@@ -2,9 +2,10 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
+from typing import Any
 
 INTERRUPTED = 'Interrupted: start the same command again, a training with --resume.'
 
@@ -50,6 +51,13 @@ def report(
         sys.__excepthook__(kind, error, traceback)
 
 
-def leave_interrupts_to_the_main_process() -> None:
-    """Ignore Ctrl-C in a worker process, which a terminal sends to all processes."""
+def start_worker(share: Callable[..., None] | None = None, *arguments: Any) -> None:
+    """Let a worker process of a pool ignore Ctrl-C, which a terminal sends to all processes.
+
+    Args:
+        share (Callable, optional): A function that the worker calls first.
+        *arguments: Its arguments.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if share is not None:
+        share(*arguments)

@@ -1,6 +1,5 @@
 """Ctrl-C ends a process by the signal, in one line, whatever a library does with the exception."""
 
-import runpy
 import signal
 import subprocess
 import sys
@@ -63,9 +62,10 @@ def test_a_second_one_ends_at_once():
 
 
 def test_worker_processes_leave_it_to_the_main_process():
-    before = signal.getsignal(signal.SIGINT)
+    before, shared = signal.getsignal(signal.SIGINT), []
     try:
-        runpy.run_path(str(FILE))['leave_interrupts_to_the_main_process']()
+        interruption.start_worker(shared.append, 3)
         signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
+    assert shared == [3]

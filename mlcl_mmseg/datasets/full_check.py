@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from ..errors import InputError, MissingFileError, printable
+from ..interruption import start_worker
 from ..labels import IGNORE_INDEX
 from ..untrusted_files import find_files
 from .config_domains import config_domains
@@ -107,7 +108,9 @@ def check_samples(domain: DomainDataset, title: str, num_workers: int | None) ->
         InputError: If a process is killed from outside.
     """
     try:
-        with ProcessPoolExecutor(num_workers, initializer=share, initargs=(domain,)) as pool:
+        with ProcessPoolExecutor(
+            num_workers, initializer=start_worker, initargs=(share, domain)
+        ) as pool:
             found = pool.map(check_sample, range(len(domain)), chunksize=8)
             return list(track(found, escape(printable(title)), total=len(domain)))
     except BrokenProcessPool as error:

@@ -15,6 +15,7 @@ from rich.progress import track
 
 from ..durable_files import PARTIAL, locked_folder, write_durably
 from ..errors import InputError
+from ..interruption import start_worker
 from ..untrusted_files import read_file
 from .prepare_folders import common_loading, default_folder, find_domains, open_copies
 from .prepare_jobs import REMEDY, Done, Job, Task, prepare, share
@@ -240,7 +241,9 @@ def run_all(tasks: Sequence[Task], jobs: Sequence[Job], num_workers: int | None)
         share(tasks)
         run: Callable[..., Iterable] = map
         if num_workers != 0:
-            pool = ProcessPoolExecutor(num_workers, initializer=share, initargs=(tasks,))
+            pool = ProcessPoolExecutor(
+                num_workers, initializer=start_worker, initargs=(share, tasks)
+            )
             stack.callback(pool.shutdown, cancel_futures=True)
             run = pool.map
         try:

@@ -16,6 +16,7 @@ from rich.progress import track
 from ..datasets import cityscapes, gta5, idd, mapillary
 from ..durable_files import PARTIAL, write_durably, write_errors_told
 from ..errors import InputError
+from ..interruption import start_worker
 from ..json_records import read_record
 from ..labels import IGNORE_INDEX, LABEL_SPACES, RawLabels, raw_label_map
 from .looks import LOOKS
@@ -259,7 +260,7 @@ def draw_frames(todo: Sequence[Frame], num_workers: int | None) -> None:
         InputError: If a file cannot be written or a worker process is killed.
     """
     try:
-        with ProcessPoolExecutor(num_workers) as executor:
+        with ProcessPoolExecutor(num_workers, initializer=start_worker) as executor:
             for _ in track(executor.map(write_frame, todo, chunksize=4), 'Toy world', len(todo)):
                 pass
     except BrokenProcessPool as error:

@@ -20,7 +20,8 @@ def idd_converter():
 @pytest.fixture
 def convert_idd(idd_converter, monkeypatch):
     """The command, in this process: threads stand for its worker processes."""
-    monkeypatch.setattr(idd_converter, 'ProcessPoolExecutor', ThreadPoolExecutor)
+    threads = lambda workers, **_: ThreadPoolExecutor(workers)  # noqa: E731
+    monkeypatch.setattr(idd_converter, 'ProcessPoolExecutor', threads)
 
     def convert_idd(root, workers=2, *options):
         command = ['idd.py', str(root), '--workers', str(workers), *options]

@@ -24,6 +24,7 @@ from mlcl_mmseg.datasets.idd import RAW_LABELS
 from mlcl_mmseg.durable_files import write_durably
 from mlcl_mmseg.errors import InputError, printable
 from mlcl_mmseg.failures import is_of_one_file, raise_failures
+from mlcl_mmseg.interruption import start_worker
 from mlcl_mmseg.json_records import read_record
 from mlcl_mmseg.outputs import add_overwrite
 
@@ -151,7 +152,7 @@ def convert_all(paths: Sequence[Path], workers: int | None) -> list[Counter[str]
         InputError: If no file can be written, or a worker process is killed.
     """
     try:
-        with ProcessPoolExecutor(workers) as executor:
+        with ProcessPoolExecutor(workers, initializer=start_worker) as executor:
             results = executor.map(convert, paths, chunksize=8)
             return list(track(results, 'IDD label images', total=len(paths)))
     except BrokenProcessPool as error:
