@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
 from mlcl_mmseg.engine.stream_train_loop import StreamTrainLoop
 from mlcl_mmseg.models.data_preprocessor import MultiDomainDataPreprocessor
@@ -26,6 +28,29 @@ def test_batches_are_pinned_where_there_is_a_gpu(monkeypatch, has_gpu, config, e
     )
     StreamTrainLoop(runner, config, max_iters=1)
     assert built == [dict(pin_memory=expected)]
+
+
+def test_a_drawn_seed_is_that_of_the_resumed_stream(toy_config):
+    """MMEngine builds the loader with a new seed before it reads that of the checkpoint."""
+    seen = []
+
+    class Seeds(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            batch = [name for each in data_batch['targets'] for name in each['img_path']]
+            seen.append((runner.iter, runner.seed, *batch))
+
+    for resume in (False, True):
+        config = toy_config('warmup', 2, 1)
+        config.randomness = dict(seed=None)
+        config.default_hooks.checkpoint.interval = 1
+        if resume:
+            config.resume, config.load_from = True, f'{config.work_dir}/iter_1.pth'
+            config.experiment_name += '_resumed'
+        runner = Runner.from_cfg(config)
+        runner.register_hook(Seeds())
+        runner.train()
+    assert [step[0] for step in seen] == [0, 1, 1]
+    assert seen[1] == seen[2]
 
 
 def test_the_host_does_not_wait_for_copies(monkeypatch):
