@@ -83,5 +83,6 @@ def test_one_folder_and_one_config_are_a_method(config, tmp_path, run_tool, monk
     assert 'mIoU, mean over 3 domains' in capsys.readouterr().out
 
     page = tmp_path / 'report.html'
-    run_tool('analysis_tools/report.py', work_dir, '--out', page)
+    imports = ('--imports', 'entropy_minimisation')
+    run_tool('analysis_tools/report.py', work_dir, '--out', page, *imports)
     assert 'EntropyMinimisation' in page.read_text()

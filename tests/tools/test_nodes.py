@@ -71,15 +71,7 @@ def test_if_one_process_dies_the_others_end(toy_data, tmp_path, launched):
     """With an error, and within a minute."""
     run = start(tmp_path, toy_data, 2, 1000, PORT=str(free_port()))
     launched.append(run)
-    for line in run.stdout:
-        if 'Iter(train)' in line:
-            break
-    ranks = [
-        int(path.parent.name)
-        for path in Path('/proc').glob('[0-9]*/environ')
-        if is_rank(path, tmp_path, '1')
-    ]
-    os.kill(ranks[0], signal.SIGKILL)
+    send_to_second(run, tmp_path, signal.SIGKILL)
     killed = time.monotonic()
     output, _ = run.communicate(timeout=60)
     assert time.monotonic() - killed < 60
@@ -94,20 +86,25 @@ def test_if_one_process_stops_answering_the_others_end(toy_data, tmp_path, launc
         *(tmp_path, toy_data, 2, 1000, 'env_cfg.dist_cfg.timeout=15'), PORT=str(free_port())
     )
     launched.append(run)
+    send_to_second(run, tmp_path, signal.SIGSTOP)
+    stopped = time.monotonic()
+    output, _ = run.communicate(timeout=90)
+    assert run.returncode != 0
+    assert 'has ended or did not answer in time (env_cfg.dist_cfg.timeout)' in output
+    assert 10 < time.monotonic() - stopped < 80
+
+
+def send_to_second(run, work_dir, number):
+    """Send a signal to the second process of a training once it has logged a step."""
     for line in run.stdout:
         if 'Iter(train)' in line:
             break
     ranks = [
         int(path.parent.name)
         for path in Path('/proc').glob('[0-9]*/environ')
-        if is_rank(path, tmp_path, '1')
+        if is_rank(path, work_dir, '1')
     ]
-    os.kill(ranks[0], signal.SIGSTOP)
-    stopped = time.monotonic()
-    output, _ = run.communicate(timeout=90)
-    assert run.returncode != 0
-    assert 'has ended or did not answer in time (env_cfg.dist_cfg.timeout)' in output
-    assert 10 < time.monotonic() - stopped < 80
+    os.kill(ranks[0], number)
 
 
 def is_rank(environ: Path, work_dir: Path, rank: str) -> bool:
