@@ -11,13 +11,13 @@ from mlcl_mmseg.command_line import (
     check_writable,
     count,
     count_from_zero,
-    end_with_sentence,
     find_config,
     load_config,
     size,
 )
 from mlcl_mmseg.errors import InputError, MissingFileError
 from mlcl_mmseg.shipped import CONFIGS
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 
 class Damaged(Dataset):

@@ -16,17 +16,12 @@ from mmseg.utils import register_all_modules
 from prettytable import PrettyTable
 
 import mlcl_mmseg  # noqa: F401
-from mlcl_mmseg.command_line import (
-    add_cfg_options,
-    check_writable,
-    count,
-    end_with_sentence,
-    load_config,
-)
+from mlcl_mmseg.command_line import add_cfg_options, check_writable, count, load_config
 from mlcl_mmseg.datasets.data_report import DataReport, DomainReport
 from mlcl_mmseg.datasets.full_check import check_config_data
 from mlcl_mmseg.durable_files import write_durably, writing_durably
 from mlcl_mmseg.errors import InputError, printable
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 SHOWN = 20
 

@@ -4,11 +4,12 @@ import argparse
 import os
 from pathlib import Path
 
-from mlcl_mmseg.command_line import check_writable, end_with_sentence
+from mlcl_mmseg.command_line import check_writable
 from mlcl_mmseg.durable_files import write_durably
 from mlcl_mmseg.errors import InputError, printable
 from mlcl_mmseg.outputs import add_overwrite, check_outputs
 from mlcl_mmseg.shipped import CONFIGS
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 
 def parse_args() -> argparse.Namespace:

@@ -18,11 +18,11 @@ from mmseg.utils import register_all_modules
 from PIL import Image
 from prettytable import PrettyTable
 
-from mlcl_mmseg.command_line import end_with_sentence
 from mlcl_mmseg.datasets.config_domains import working_size
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.report.page import write_report
 from mlcl_mmseg.shipped import CONFIGS, TOOLS
+from mlcl_mmseg.tool_exit import end_with_sentence
 from mlcl_mmseg.toy_world import MARKER, write_toy_world
 from mlcl_mmseg.visualization.cells import CellPainter, cell_size
 from mlcl_mmseg.visualization.contact_sheet import Section, contact_sheet

@@ -11,13 +11,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mlcl_mmseg.command_line import (
-    add_cfg_options,
-    check_writable,
-    end_with_sentence,
-    load_config,
-    size,
-)
+from mlcl_mmseg.command_line import add_cfg_options, check_writable, load_config, size
 from mlcl_mmseg.datasets.config_domains import size_in
 from mlcl_mmseg.deployment.export import (
     FORMATS,
@@ -32,6 +26,7 @@ from mlcl_mmseg.deployment.segmentor import load_segmentor
 from mlcl_mmseg.durable_files import writing_durably
 from mlcl_mmseg.errors import InputError, printable
 from mlcl_mmseg.outputs import add_overwrite, check_outputs
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 
 def parse_args() -> argparse.Namespace:

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from mlcl_mmseg.command_line import check_writable, count, end_with_sentence, size
+from mlcl_mmseg.command_line import check_writable, count, size
 from mlcl_mmseg.errors import printable
 from mlcl_mmseg.outputs import add_overwrite
+from mlcl_mmseg.tool_exit import end_with_sentence
 from mlcl_mmseg.toy_world import write_toy_world
 
 

@@ -4,13 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from mlcl_mmseg.command_line import (
-    add_cfg_options,
-    check_writable,
-    count,
-    end_with_sentence,
-    load_config,
-)
+from mlcl_mmseg.command_line import add_cfg_options, check_writable, count, load_config
 from mlcl_mmseg.deployment.inputs import find_images
 from mlcl_mmseg.deployment.pictures import Style, predict_images, predict_video
 from mlcl_mmseg.deployment.predictor import Predictor
@@ -19,6 +13,7 @@ from mlcl_mmseg.deployment.videos import Video, is_video
 from mlcl_mmseg.engine.precision import PRECISIONS
 from mlcl_mmseg.errors import InputError, printable
 from mlcl_mmseg.outputs import add_overwrite
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 
 def share(text: str) -> float:

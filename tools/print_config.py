@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from mmengine.config import Config
 
-from mlcl_mmseg.command_line import add_cfg_options, end_with_sentence, load_config
+from mlcl_mmseg.command_line import add_cfg_options, load_config
 from mlcl_mmseg.engine.config_record import write_config
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 # value of a key that a config does not have
 MISSING = object()

@@ -9,7 +9,6 @@ from mmengine.runner import Runner
 from mlcl_mmseg.command_line import (
     add_common_arguments,
     check_writable,
-    end_with_sentence,
     load_config,
     start_processes,
 )
@@ -18,6 +17,7 @@ from mlcl_mmseg.engine.stage_files import check_checkpoint
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.methods.base import segmentor_of
 from mlcl_mmseg.outputs import add_overwrite
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 
 class FiniteWeightsHook(Hook):

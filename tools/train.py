@@ -10,7 +10,6 @@ from mmengine.config import Config
 from mlcl_mmseg.command_line import (
     add_common_arguments,
     check_writable,
-    end_with_sentence,
     read_config,
     set_work_dir,
     start_processes,
@@ -21,6 +20,7 @@ from mlcl_mmseg.engine.precision import PRECISIONS, use_precision
 from mlcl_mmseg.engine.stage_files import stage_name
 from mlcl_mmseg.engine.stages import train_stages
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 PREFIX = f'{STAGE_BEFORE}.'
 

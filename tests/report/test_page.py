@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from mlcl_mmseg.command_line import end_with_sentence
 from mlcl_mmseg.report.page import LINKS, write_report
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 from .browser import CHROMIUM, Browser
 from .conftest import HOSTILE, leave_run

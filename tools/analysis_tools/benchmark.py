@@ -31,7 +31,7 @@ from mlcl_mmseg.benchmark.inputs import (
     sizes_of,
 )
 from mlcl_mmseg.benchmark.step_parts import step_parts
-from mlcl_mmseg.command_line import add_cfg_options, end_with_sentence, load_config
+from mlcl_mmseg.command_line import add_cfg_options, load_config
 from mlcl_mmseg.datasets import StreamPosition
 from mlcl_mmseg.datasets.prepare import prepare_config
 from mlcl_mmseg.engine.precision import (
@@ -44,6 +44,7 @@ from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.methods.base import DomainSegmentor
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration
 from mlcl_mmseg.pseudo_labels.teacher import Teacher
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 
 class Measured(NamedTuple):

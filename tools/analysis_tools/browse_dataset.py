@@ -21,13 +21,7 @@ from mmseg.registry import DATASETS, MODELS
 from rich.progress import track
 from torch.utils.data import DataLoader, Subset, default_collate
 
-from mlcl_mmseg.command_line import (
-    add_cfg_options,
-    check_writable,
-    count,
-    end_with_sentence,
-    load_config,
-)
+from mlcl_mmseg.command_line import add_cfg_options, check_writable, count, load_config
 from mlcl_mmseg.datasets import MultiDomainDataset, StreamPosition
 from mlcl_mmseg.deployment.pictures import write_picture
 from mlcl_mmseg.engine.hooks.pseudo_label_hook import TargetImages
@@ -37,6 +31,7 @@ from mlcl_mmseg.methods.base import DomainSegmentor, MultiTargetSegmentor
 from mlcl_mmseg.outputs import add_overwrite, check_outputs
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration, generations
 from mlcl_mmseg.pseudo_labels.teacher import Teacher
+from mlcl_mmseg.tool_exit import end_with_sentence
 from mlcl_mmseg.visualization.batch_sheet import batch_sheet
 
 LOADER, TEACHER = 'LoadSoftPseudoLabel', 'TeacherHook'

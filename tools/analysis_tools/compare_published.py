@@ -9,7 +9,6 @@ matplotlib.use('Agg')
 from matplotlib import pyplot
 from prettytable import PrettyTable
 
-from mlcl_mmseg.command_line import end_with_sentence
 from mlcl_mmseg.durable_files import writing_durably
 from mlcl_mmseg.engine.config_record import CONFIG, read_config
 from mlcl_mmseg.errors import InputError, MissingFileError, printable
@@ -22,6 +21,7 @@ from mlcl_mmseg.methods.mcl.released.published import (
 )
 from mlcl_mmseg.outputs import add_overwrite, check_outputs
 from mlcl_mmseg.report.run import read_lines, validations_of
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 SUFFIXES = ('.png', '.svg', '.pdf')
 

@@ -5,9 +5,10 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlcl_mmseg.command_line import check_writable, count_from_zero, end_with_sentence
+from mlcl_mmseg.command_line import check_writable, count_from_zero
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.report.page import write_report
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 
 def parse_args() -> argparse.Namespace:

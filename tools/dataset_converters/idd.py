@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from rich.progress import track
 
-from mlcl_mmseg.command_line import count, end_with_sentence
+from mlcl_mmseg.command_line import count
 from mlcl_mmseg.datasets.idd import RAW_LABELS
 from mlcl_mmseg.durable_files import write_durably
 from mlcl_mmseg.errors import InputError, printable
@@ -27,6 +27,7 @@ from mlcl_mmseg.failures import is_of_one_file, raise_failures
 from mlcl_mmseg.interruption import start_worker
 from mlcl_mmseg.json_records import read_record
 from mlcl_mmseg.outputs import add_overwrite
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 POLYGONS = '_gtFine_polygons.json'
 LABELS = '_gtFine_labelids.png'

@@ -13,15 +13,10 @@ from mmseg.utils import register_all_modules
 from prettytable import PrettyTable
 
 import mlcl_mmseg  # noqa: F401
-from mlcl_mmseg.command_line import (
-    add_cfg_options,
-    check_writable,
-    count_from_zero,
-    end_with_sentence,
-    load_config,
-)
+from mlcl_mmseg.command_line import add_cfg_options, check_writable, count_from_zero, load_config
 from mlcl_mmseg.datasets.prepare import prepare_config
 from mlcl_mmseg.errors import InputError, printable
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 
 def parse_args() -> argparse.Namespace:

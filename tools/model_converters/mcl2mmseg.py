@@ -10,13 +10,14 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 import mlcl_mmseg  # noqa: F401
-from mlcl_mmseg.command_line import check_writable, end_with_sentence, load_config
+from mlcl_mmseg.command_line import check_writable, load_config
 from mlcl_mmseg.durable_files import write_durably
 from mlcl_mmseg.errors import InputError, printable
 from mlcl_mmseg.methods.base import MultiTargetSegmentor
 from mlcl_mmseg.methods.mcl.released.checkpoint import convert, find_network
 from mlcl_mmseg.outputs import add_overwrite, check_outputs
 from mlcl_mmseg.safe_load import read_checkpoint
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
-from mlcl_mmseg.command_line import check_writable, end_with_sentence
+from mlcl_mmseg.command_line import check_writable
 from mlcl_mmseg.deployment.strip import strip
 from mlcl_mmseg.durable_files import write_durably
 from mlcl_mmseg.errors import printable
 from mlcl_mmseg.outputs import add_overwrite, check_outputs
 from mlcl_mmseg.safe_load import read_checkpoint
+from mlcl_mmseg.tool_exit import end_with_sentence
 
 
 def parse_args() -> argparse.Namespace:
