@@ -56,13 +56,20 @@ def record_of(content: Any, path: str | Path, remedy: str = REMEDY) -> Checkpoin
     if not isinstance(content, dict):
         raise InputError(f'{path} has no state_dict but is a {type(content).__name__}: {remedy}.')
     is_bare = STATE_DICT not in content
-    state_dict = content if is_bare else content[STATE_DICT]
+    state_dict = only_tensors(content) if is_bare else content[STATE_DICT]
     if not isinstance(state_dict, dict) or (is_bare and not any(map(is_weight, content.values()))):
         raise InputError(f'{path} has no state_dict: {remedy}.')
     return CheckpointRecord(
         checked_tensors(state_dict, path, remedy),
         {} if is_bare else checked_meta(content, path, remedy),
     )
+
+
+def only_tensors(content: dict) -> dict:
+    """The tensors of a dictionary, beside which a number of epochs, for example, may be stored."""
+    tensors = OrderedDict(item for item in content.items() if isinstance(item[1], Tensor))
+    tensors._metadata = getattr(content, '_metadata', None)  # type: ignore[attr-defined]
+    return tensors
 
 
 def checked_tensors(state_dict: dict, path: str | Path, remedy: str) -> 'OrderedDict[str, Tensor]':

@@ -140,7 +140,8 @@ def locked_folder(
         ExitStack: Closing it releases the folder earlier.
 
     Raises:
-        InputError: If another process has locked the folder, or its lock file is a symbolic link.
+        InputError: If another process has locked the folder, or its lock file is a symbolic link
+            or not a file.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     path = Path(folder, LOCK)
@@ -155,13 +156,15 @@ def locked_folder(
                 f'{folder} is in use by another run ({holder}): wait for it, or {remedy}.'
             ) from error
         except OSError as error:
-            if not path.is_symlink():
+            if path.is_file() and not path.is_symlink():
                 raise
             raise InputError(
-                f'{path} is a symbolic link, which no run creates: remove it, or {remedy}.'
+                f'{path} is a symbolic link or not a file, which no run creates: remove it, or '
+                f'{remedy}.'
             ) from error
         for partial in Path(folder).glob(f'{PARTIAL}*'):
-            partial.unlink()
+            if not partial.is_dir():
+                partial.unlink()
         yield stack
 
 

@@ -16,8 +16,13 @@ def interruptible() -> Iterator[None]:
 
     At the top level, Python then ends the process by the signal, as shells expect: a loop over
     several commands ends as well. Python's handler would allow a library to swallow the exception,
-    and a second Ctrl-C would only raise another one.
+    and a second Ctrl-C would only raise another one. A process that ignores Ctrl-C
+    continues to do so.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # a shell starts commands in the background like this
+        yield
+        return
     interrupted = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -30,7 +35,7 @@ def interruptible() -> Iterator[None]:
     sys.excepthook = report
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if interrupted:
             raise KeyboardInterrupt from error
         raise

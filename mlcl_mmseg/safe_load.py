@@ -50,9 +50,8 @@ def read_checkpoint(path: str | Path) -> Any:
     try:
         if is_torchscript(path):
             raise UnpicklingError('a compiled module')
-        # PyTorch's reader does not verify the checksums in its files
-        if zipfile.is_zipfile(path) and (torn := zipfile.ZipFile(path).testzip()):
-            raise EOFError(f'the checksum of {torn} is wrong')
+        if zipfile.is_zipfile(path):
+            check_archive(path)
         with numpy_scalars():
             return torch.load(path, map_location='cpu', weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError) as error:
@@ -63,6 +62,22 @@ def read_checkpoint(path: str | Path) -> Any:
             f'{path} is damaged or not a checkpoint of PyTorch ({type(error).__name__}): download '
             'or copy it again.'
         ) from error
+
+
+def check_archive(path: str | Path) -> None:
+    """Check the entries of a file, whose checksums PyTorch's reader does not verify.
+
+    Raises:
+        EOFError: If a checksum is wrong.
+        UnpicklingError: If an entry is compressed, which PyTorch never does: a small file could
+            then become larger than the memory.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise UnpicklingError(f'{entry.filename} is compressed')
+        if torn := archive.testzip():
+            raise EOFError(f'the checksum of {torn} is wrong')
 
 
 def is_torchscript(path: str | Path) -> bool:

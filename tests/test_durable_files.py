@@ -83,6 +83,7 @@ def test_what_a_kill_leaves_is_removed_by_the_next_owner(tmp_path):
     """It alone: neither whole files nor those of others, whatever their names."""
     kept = ['x', '.x', 'x.partial', '.lock', 'folder/.partial_x']
     (tmp_path / 'folder').mkdir()
+    (tmp_path / '.partial_folder').mkdir()
     for name in kept:
         (tmp_path / name).touch()
     process = FORK.Process(target=write_and_die, args=(tmp_path,))
@@ -133,12 +134,19 @@ def fork_and_die(folder):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir])
+def test_what_is_no_file_in_place_of_the_lock_file_is_refused(tmp_path, make):
+    make(tmp_path / '.lock')
+    with pytest.raises(InputError, match='lock is a symbolic link or not a file, which no run'):
+        locked_folder(tmp_path).__enter__()
+
+
 def test_a_link_in_place_of_the_lock_file_is_refused(tmp_path):
     """The file that it leads to is as it was."""
     (tmp_path / 'precious').write_text('precious')
     (tmp_path / '.lock').symlink_to('precious')
     with pytest.raises(
-        InputError, match='lock is a symbolic link, which no run creates: remove it'
+        InputError, match='lock is a symbolic link or not a file, which no run creates: remove'
     ):
         locked_folder(tmp_path).__enter__()
     assert (tmp_path / 'precious').read_text() == 'precious'

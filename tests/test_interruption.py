@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -38,8 +37,9 @@ def run(*lines):
             'except BaseException as error:',
             "    raise ValueError('a consequence') from error",
         ],
+        ['try:', f'    {INTERRUPT}', 'except BaseException:', '    raise SystemExit(0)'],
     ],
-    ids=['alone', 'swallowed', 'another error follows'],
+    ids=['alone', 'swallowed', 'another error follows', 'exit code 0'],
 )
 def test_the_process_ends_by_the_signal_with_one_line(lines):
     done = run(*lines)
@@ -55,10 +55,22 @@ def test_without_an_interruption_nothing_changes():
 
 def test_a_second_one_ends_at_once():
     """Although the first one is being waited for."""
-    start = time.monotonic()
-    done = run('try:', f'    {INTERRUPT}', 'finally:', f'    {INTERRUPT}', '    time.sleep(60)')
+    lines = [
+        *('try:', f'    {INTERRUPT}'),
+        *('except KeyboardInterrupt:', '    try:', f'        {INTERRUPT}'),
+        *('    except BaseException:', "        print('swallowed')"),
+    ]
+    done = run(*lines)
     assert done.returncode == -signal.SIGINT
-    assert time.monotonic() - start < 50
+    assert done.stdout == ''
+
+
+def test_a_process_that_ignores_it_goes_on():
+    assert run('pass').stdout == 'went on\n'
+    program = PROGRAM.format(file=str(FILE), body=f'    {INTERRUPT}')
+    ignore = 'import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n'
+    done = subprocess.run([sys.executable, '-c', ignore + program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, 'went on\n')
 
 
 def test_worker_processes_leave_it_to_the_main_process():

@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import struct
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
@@ -200,3 +201,17 @@ def test_the_tools_read_safely(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r'x\.pkl (is damaged|contains)'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'x.pkl'))
     assert not (tmp_path / 'attacked').exists()
+
+
+def test_a_compressed_file_is_not_inflated(tmp_path):
+    """PyTorch never compresses: a small file could become larger than the memory."""
+    torch.save(dict(weight=torch.zeros(10**6)), tmp_path / 'x.pth')
+    with (
+        zipfile.ZipFile(tmp_path / 'x.pth') as stored,
+        zipfile.ZipFile(tmp_path / 'small.pth', 'w', zipfile.ZIP_DEFLATED) as small,
+    ):
+        for entry in stored.infolist():
+            small.writestr(entry.filename, stored.read(entry))
+    assert (tmp_path / 'small.pth').stat().st_size < 10**5
+    with pytest.raises(InputError, match=r'small\.pth is damaged, .* is compressed'):
+        read_checkpoint(tmp_path / 'small.pth')

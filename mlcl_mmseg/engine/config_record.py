@@ -5,16 +5,18 @@ keys ``__tuple__``, ``__items__`` (a dictionary whose keys are not strings) and 
 name of a class or function, or the text of any other object).
 """
 
+import importlib
 import inspect
 import json
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mmcv.transforms import TRANSFORMS
 from mmengine.config import Config
 from mmengine.registry import Registry
-from mmseg import registry
 
 from ..durable_files import write_durably
 from ..errors import InputError
@@ -23,7 +25,7 @@ from ..json_records import read_record
 CONFIG = 'config.json'
 TUPLE, ITEMS, TEXT = '__tuple__', '__items__', '__text__'
 # packages whose registries a type may name, as in 'mmpretrain.ResNet'
-SCOPES = ('mmengine', 'mmseg', 'mmcv', 'mmpretrain', 'mmdet')
+SCOPES = ('mmengine', 'mmseg', 'mmpretrain')
 
 
 def write_config(config: Config, path: str | Path) -> None:
@@ -88,17 +90,30 @@ def types_in(part: Any) -> Iterator[Any]:
 
 
 def is_registered(name: Any) -> bool:
-    """Whether a type is in a registry of MMSegmentation or MMEngine.
+    """Whether a type is in a registry of MMEngine, MMSegmentation or MMPretraining.
 
-    MMEngine would import any other name, such as 'os.system', and call what it finds.
+    MMEngine would import any other name, such as 'os.system', and call what it finds. A class may
+    be named with its scope, as in 'mmpretrain.ResNet', or with its module.
     """
     scope, _, last = str(name).rpartition('.')
-    if scope in SCOPES[3:]:
-        return last.isidentifier()
-    registries = [each for each in vars(registry).values() if isinstance(each, Registry)]
-    parents = [each.parent for each in registries if each.parent is not None]
-    known = any(last in each.module_dict for each in [*registries, *parents])
-    return known and (not scope or scope in SCOPES)
+    found = [each.module_dict[last] for each in registries() if last in each.module_dict]
+    places = {'', *SCOPES, *(getattr(each, '__module__', '') for each in found)}
+    return bool(found) and scope in places
+
+
+@cache
+def registries() -> list[Registry]:
+    """The registries of models, data sets and transforms, filled."""
+    found = []
+    for scope in SCOPES:
+        try:
+            module = importlib.import_module(f'{scope}.registry')
+        except ModuleNotFoundError:
+            # MMPretraining is needed only for its backbones
+            continue
+        importlib.import_module(f'{scope}.models' if scope != 'mmengine' else scope)
+        found += [each for each in vars(module).values() if isinstance(each, Registry)]
+    return [*found, TRANSFORMS]
 
 
 def encode(value: Any) -> Any:

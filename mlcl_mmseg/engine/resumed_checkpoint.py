@@ -13,6 +13,7 @@ from mmengine.logging import HistoryBuffer
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt
 from torch import Tensor
 
+from ..checkpoint_record import is_weight
 from ..json_records import check_form
 
 Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
@@ -40,12 +41,18 @@ class History(BaseModel):
 
     def buffer(self) -> HistoryBuffer:
         """Return MMEngine's form of the figure."""
+        if not (is_weight(self.history) and is_weight(self.count)):
+            raise ValueError('log_scalars has values that are not numbers')
         if self.history.ndim != 1 or self.history.shape != self.count.shape:
             raise ValueError(
                 f'log_scalars has {list(self.history.shape)} values and {list(self.count.shape)} '
                 'counts'
             )
-        return HistoryBuffer(self.history.numpy(), self.count.numpy(), self.max_length)
+        return HistoryBuffer(
+            self.history.detach().double().numpy(),
+            self.count.detach().long().numpy(),
+            self.max_length,
+        )
 
 
 class MessageHub(BaseModel):

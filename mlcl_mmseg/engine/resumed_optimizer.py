@@ -11,7 +11,15 @@ import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from pydantic import BaseModel, StrictInt
 
+from ..checkpoint_record import is_weight
 from ..json_records import check_form
+
+# entries of the state of a parameter that have its shape, in PyTorch's optimisers; others, such as
+# the factors of Adafactor, have shapes of their own
+OF_ITS_SHAPE = (
+    *('momentum_buffer', 'exp_avg', 'exp_avg_sq', 'max_exp_avg_sq', 'exp_inf', 'square_avg'),
+    *('sum', 'acc_delta', 'grad_avg', 'ax', 'prev'),
+)
 
 
 class OptimizerState(BaseModel):
@@ -51,14 +59,22 @@ def check_optimizer(state: Any, optimizer: torch.optim.Optimizer) -> None:
         raise ValueError(
             f'its optimizer has groups of {found_sizes} parameters, that of the run of {sizes}'
         )
+    for group, own in zip(found.param_groups, optimizer.param_groups):
+        # a checkpoint of an earlier PyTorch may lack settings, for which PyTorch has defaults
+        for key in {*own} & {*group} - {'params'}:
+            if not is_alike(group[key], own[key]):
+                raise ValueError(f'its optimizer has {key}={group[key]!r}')
     parameters = [each for group in optimizer.param_groups for each in group['params']]
     for number, values in found.state.items():
+        if number not in range(len(parameters)):
+            raise ValueError(f'its optimizer has a state for a parameter {number}')
         for name, value in values.items():
-            # such as a step counter, which has no dimension
-            if not isinstance(value, torch.Tensor) or value.ndim == 0:
-                continue
-            if number not in range(len(parameters)) or value.shape != parameters[number].shape:
-                raise ValueError(f'its optimizer has {name} of shape {list(value.shape)}')
+            shape = parameters[number].shape
+            if name in OF_ITS_SHAPE and value is not None:
+                if not is_weight(value) or value.shape != shape:
+                    raise ValueError(f'its optimizer has {name} that is not of shape {list(shape)}')
+            elif not isinstance(value, torch.Tensor | int | float | bool | dict | None):
+                raise ValueError(f'its optimizer has {name}={value!r}')
 
 
 def check_schedulers(states: Any, schedulers: Any) -> None:
@@ -88,8 +104,8 @@ def check_schedulers(states: Any, schedulers: Any) -> None:
 
 
 def is_alike(value: Any, own: Any) -> bool:
-    """Whether two values have the same type; all numbers, and None and a number, count as one."""
-    numbers = (int, float, type(None))
+    """Whether two values have the same type; numbers, booleans and None count as one."""
+    numbers = (int, float, bool, type(None))
     if isinstance(own, list | tuple):
         is_list = isinstance(value, list | tuple) and len(value) == len(own)
         return is_list and all(map(is_alike, value, own))

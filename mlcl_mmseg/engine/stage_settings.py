@@ -4,6 +4,7 @@ It tells whether a stage that was trained earlier may be used or resumed with th
 """
 
 import hashlib
+import inspect
 import io
 import json
 from collections.abc import Iterator
@@ -96,7 +97,11 @@ def domains_of(config: Config) -> Iterator[tuple[str, DomainDataset]]:
     """The domains that a stage trains and validates on, by role and name."""
     for domain in config_domains(config, ('train_dataloader', 'val_dataloader')):
         # a data set that is validated alone may be of any type
-        if domain.role == 'validation' and domain.config is config.val_dataloader.dataset:
+        dataset_type = domain.config.get('type')
+        dataset_class = (
+            DATASETS.get(dataset_type) if isinstance(dataset_type, str) else dataset_type
+        )
+        if not (inspect.isclass(dataset_class) and issubclass(dataset_class, DomainDataset)):
             continue
         # serialising is for loaders with workers
         options = dict(role=domain.role, pipeline=[], serialize_data=False)

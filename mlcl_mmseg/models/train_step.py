@@ -121,8 +121,10 @@ def update(optim_wrapper: OptimWrapper, is_finite: Tensor) -> AsyncBool:
     """
     optimizer = optim_wrapper.optimizer
     if hasattr(optim_wrapper, 'loss_scaler'):
-        optim_wrapper.step()
-        return AsyncBool(is_finite)
+        updated = AsyncBool(is_finite)
+        if updated:
+            optim_wrapper.step()
+        return updated
     parameters = [each for group in optimizer.param_groups for each in group['params']]
     # the norm of all gradients; a limit of infinity changes none of them
     norm = nn.utils.clip_grad_norm_(parameters, torch.inf)

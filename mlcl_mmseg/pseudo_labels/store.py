@@ -208,8 +208,9 @@ def load_soft_pseudo_label(path: str) -> np.ndarray:
     remedy = 'stop the run and continue it with --resume, which makes it again if possible'
     if not Path(path).is_file():
         raise MissingFileError(f'The pseudo-label {path} is missing: {remedy}.')
+    content = read_file(path, MAX_BYTES, remedy)
     try:
-        return decode(read_file(path, MAX_BYTES, remedy))
+        return decode(content)
     except (ValueError, zlib.error, struct.error) as error:
         # a resumed run notices a missing file but not a damaged one
         Path(path).unlink()

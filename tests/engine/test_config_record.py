@@ -46,7 +46,8 @@ def test_classes_and_functions_become_names():
 
 
 def test_what_is_registered():
-    assert all(map(is_registered, ['MCLSegmentor', 'mmseg.FCNHead', 'Resize', 'GTA5Domain']))
-    assert not any(
-        map(is_registered, ['os.system', 'system', 'mmseg.system', '', None, 'os.Resize'])
-    )
+    own = 'mlcl_mmseg.datasets.folder.FolderDomain'
+    names = ['MCLSegmentor', 'mmseg.FCNHead', 'Resize', 'GTA5Domain', 'mmpretrain.ResNet', own]
+    assert all(map(is_registered, names))
+    others = ['os.system', 'system', 'mmseg.system', '', None, 'os.Resize', 'mmpretrain.get_model']
+    assert not any(map(is_registered, [*others, 'mmdet.ResNet', 'mmpretrain.apis.ResNet']))

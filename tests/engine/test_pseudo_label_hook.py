@@ -136,15 +136,18 @@ def test_resume_without_its_labels(toy_config, warmup_checkpoint):
         resume(toy_config, warmup_checkpoint, 3)
 
 
-def test_damaged_labels_are_made_anew(toy_config, warmup_checkpoint, falling_scores):
+@pytest.mark.parametrize('gone', ['checkpoint', 'weights beside them'])
+def test_damaged_labels_are_made_anew(toy_config, warmup_checkpoint, falling_scores, gone):
     """With the weights that made them; the network goes on with its own weights.
 
     The checkpoint that had these weights need not exist: a later best one may have replaced it.
+    Generations of earlier versions have only the checkpoint.
     """
     config = mlcl_config(toy_config, warmup_checkpoint, max_iters=3)
     run(config)
     generation = PseudoLabelGeneration(Path(config.work_dir, 'pseudo_labels'), 2)
-    Path(generation.manifest.checkpoint).unlink()
+    checkpoint = Path(generation.manifest.checkpoint)
+    (checkpoint if gone == 'checkpoint' else generation.network_path).unlink()
     path = Path(generation.path('dusk', '0'))
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
@@ -156,7 +159,7 @@ def test_damaged_labels_are_made_anew(toy_config, warmup_checkpoint, falling_sco
         assert torch.equal(recorder.weights[3][name], value), name
 
 
-@pytest.mark.parametrize('damage', ['other', 'missing'])
+@pytest.mark.parametrize('damage', ['other', 'cut', 'missing'])
 def test_damaged_labels_without_the_weights_that_made_them(
     toy_config, warmup_checkpoint, falling_scores, damage
 ):
@@ -164,8 +167,11 @@ def test_damaged_labels_without_the_weights_that_made_them(
     run(config)
     generation = PseudoLabelGeneration(Path(config.work_dir, 'pseudo_labels'), 2)
     Path(generation.path('dusk', '0')).unlink()
+    Path(generation.manifest.checkpoint).unlink()
     if damage == 'other':
         shutil.copy(warmup_checkpoint, generation.network_path)
+    elif damage == 'cut':
+        generation.network_path.write_bytes(generation.network_path.read_bytes()[:1000])
     else:
         generation.network_path.unlink()
     message = r'dusk has .*, and the weights that made .*network.pth, are missing or damaged: res'

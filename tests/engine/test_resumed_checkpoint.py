@@ -112,13 +112,22 @@ def test_what_has_another_form_is_named(work_dir, changes, message):
         kept(work_dir, **changes)
 
 
+TENSORS = [
+    torch.ones(2),
+    torch.ones(2).bfloat16(),
+    torch.ones(2).to_sparse(),
+    torch.ones(2, device='meta'),
+    torch.ones(2, dtype=torch.complex64),
+    torch.ones(2, requires_grad=True),
+    torch.ones(2, 3),
+]
 VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats()
     | st.text()
-    | st.just(torch.ones(2))
+    | st.sampled_from(TENSORS)
     | st.sampled_from(['../../x', '/etc', 'best_x_iter_2.pth', 'iter_2.pth']),
     lambda values: st.lists(values) | st.dictionaries(st.text() | st.integers(), values),
     max_leaves=8,
@@ -131,8 +140,9 @@ KEYS = [*CHECKPOINT['message_hub']['runtime_info'], 'best_ckpt_mIoU/day', 'best_
     parts=st.dictionaries(st.sampled_from([*CHECKPOINT]), VALUES, max_size=2),
     meta=st.dictionaries(st.sampled_from([*CHECKPOINT['meta']]), VALUES, max_size=2),
     info=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=3),
+    loss=st.dictionaries(st.sampled_from([*HISTORY]), VALUES),
 )
-def test_no_content_names_a_file_elsewhere(work_dir, parts, meta, info):
+def test_no_content_names_a_file_elsewhere(work_dir, parts, meta, info, loss):
     """Either it is refused, or numbers and files of the work dir are taken."""
     changes = (
         dict(meta={**CHECKPOINT['meta'], **meta}, message_hub=runtime_info(**info), **{}) | parts

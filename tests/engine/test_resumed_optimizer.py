@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict, PolyLR
+from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
 
 from mlcl_mmseg.engine.resumed_optimizer import check_optimizers, check_schedulers
@@ -41,10 +42,16 @@ def test_its_own_state_fits(wrapper):
         (lambda state: state['param_groups'][0].update(params=[0, 1]), r'groups of \[2, 1\]'),
         (
             lambda state: state['state'][0].update(momentum_buffer=torch.ones(4)),
-            r'momentum_buffer of shape \[4\]',
+            r'momentum_buffer that is not of shape \[3\]',
         ),
-        (lambda state: state['state'].update({7: dict(x=torch.ones(3))}), r'x of shape \[3\]'),
+        (
+            lambda state: state['state'].update({7: dict(x=torch.ones(3))}),
+            'a state for a parameter 7',
+        ),
         (lambda state: state['state'].update(x={}), 'state.x'),
+        (lambda state: state['state'][0].update(momentum_buffer='x'), 'momentum_buffer that is'),
+        (lambda state: state['state'][0].update(step='x'), "step='x'"),
+        (lambda state: state['param_groups'][0].update(lr='x'), "lr='x'"),
     ],
 )
 def test_another_state_is_named(wrapper, change, message):
@@ -53,6 +60,59 @@ def test_another_state_is_named(wrapper, change, message):
         check_optimizers(state, wrapper)
     with pytest.raises(ValueError, match=message):
         check_optimizers(dict(a=state), OptimWrapperDict(a=wrapper))
+
+
+OPTIMISERS = {
+    'SGD': dict(momentum=0.9),
+    'Adam': dict(amsgrad=True),
+    'AdamW': dict(fused=True),
+    'Adagrad': {},
+    'Adadelta': {},
+    'RMSprop': dict(centered=True, momentum=0.9),
+    'Rprop': {},
+    'NAdam': {},
+    'RAdam': {},
+    'Adamax': {},
+    'ASGD': {},
+    'Adafactor': {},
+}
+SCHEDULES = {
+    'ConstantLR': {},
+    'CosineAnnealingLR': dict(T_max=10),
+    'CosineRestartLR': dict(periods=[2, 9], restart_weights=[1, 1], eta_min=0),
+    'ExponentialLR': dict(gamma=0.9),
+    'LinearLR': dict(end=4),
+    'MultiStepLR': dict(milestones=[1, 3]),
+    'PolyLR': dict(end=10),
+    'StepLR': dict(step_size=2),
+}
+
+
+def trained(optimiser, schedule, steps):
+    """An optimiser and a schedule after some steps."""
+    torch.manual_seed(0)
+    parameters = [nn.Parameter(torch.rand(4, 3)), nn.Parameter(torch.rand(2, 3, 3, 3))]
+    settings = dict(OPTIMISERS[optimiser], lr=0.01)
+    wrapper = OptimWrapper(getattr(torch.optim, optimiser)(parameters, **settings))
+    scheduler = PARAM_SCHEDULERS.build(
+        dict(type=schedule, optimizer=wrapper, by_epoch=False, **SCHEDULES[schedule])
+    )
+    for _ in range(steps):
+        wrapper.update_params(sum(each.square().sum() for each in parameters))
+        scheduler.step()
+    return wrapper, scheduler
+
+
+@pytest.mark.parametrize(
+    ('optimiser', 'schedule'),
+    [*((each, 'PolyLR') for each in OPTIMISERS), *(('SGD', each) for each in SCHEDULES)],
+)
+def test_the_states_of_a_trained_run_fit_a_new_one(optimiser, schedule):
+    if not hasattr(torch.optim, optimiser):
+        pytest.skip('this PyTorch does not have it')
+    old, new = trained(optimiser, schedule, 5), trained(optimiser, schedule, 0)
+    check_optimizers(copy.deepcopy(old[0].state_dict()), new[0])
+    check_schedulers([copy.deepcopy(old[1].state_dict())], [new[1]])
 
 
 @pytest.mark.parametrize('state', [None, 'x', [], {}])

@@ -64,8 +64,10 @@ class DurableCheckpointHook(CheckpointHook):
         path = Path(str(starting_checkpoint(runner)))
         try:
             gone = keep_what_is_resumed(checkpoint, path, Path(runner.work_dir))
-            check_optimizers(checkpoint.get('optimizer'), runner.optim_wrapper)
-            check_schedulers(checkpoint.get('param_schedulers'), runner.param_schedulers)
+            if self.save_optimizer:
+                check_optimizers(checkpoint.get('optimizer'), runner.optim_wrapper)
+            if self.save_param_scheduler:
+                check_schedulers(checkpoint.get('param_schedulers'), runner.param_schedulers)
         except ValueError as error:
             raise InputError(
                 f'{path} is not a checkpoint from which this training can be resumed ({error}): '

@@ -9,16 +9,23 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import get_dist_info, is_main_process
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner, load_state_dict
 from mmseg.registry import HOOKS
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from ...checkpoint_record import record_of
 from ...datasets.domain import DomainDataset
 from ...errors import InputError, MissingFileError
 from ...methods.base import MultiTargetSegmentor, segmentor_of
-from ...pseudo_labels.store import PseudoLabelGeneration, generations, remove_generations
+from ...pseudo_labels.store import (
+    Manifest,
+    PseudoLabelGeneration,
+    generations,
+    remove_generations,
+)
+from ...safe_load import read_checkpoint
 from ..precision import PRECISIONS, computing_in
 from ..runner_access import is_training
 from .refresh_hook import RefreshHook
@@ -111,20 +118,34 @@ class PseudoLabelHook(RefreshHook):
         manifest = generation.manifest
         segmentor = segmentor_of(runner)
         weights = {name: value.clone() for name, value in segmentor.state_dict().items()}
-        is_whole = False
-        if manifest is not None and generation.network_path.is_file():
-            segmentor.require(segmentor.labelling_parts)
-            load_checkpoint(segmentor, str(generation.network_path), map_location='cpu')
-            is_whole = weights_digest(segmentor) == manifest.weights
-        if manifest is None or not is_whole:
+        path = None if manifest is None else self.load_network(runner, generation, manifest)
+        if manifest is None or path is None:
             raise MissingFileError(
                 f'{damage}, and the weights that made these pseudo-labels, '
                 f'{generation.network_path}, are missing or damaged: restore the files or start a '
                 'new run.'
             )
-        runner.logger.info(f'{damage}: made again with {generation.network_path}.')
+        runner.logger.info(f'{damage}: made again with {path}.')
         self.generate(runner, manifest.checkpoint, generation.iteration)
         segmentor.load_state_dict(weights)
+
+    def load_network(
+        self, runner: Runner, generation: PseudoLabelGeneration, manifest: Manifest
+    ) -> Path | None:
+        """Load the network that made a generation; None if no file has its weights."""
+        segmentor = segmentor_of(runner)
+        # generations of earlier versions have no weights of their own
+        checkpoint = Path(runner.work_dir, Path(manifest.checkpoint).name)
+        for path in filter(Path.is_file, (generation.network_path, checkpoint)):
+            segmentor.require(segmentor.labelling_parts)
+            try:
+                load_state_dict(segmentor, record_of(read_checkpoint(path), path).state_dict)
+            except InputError as error:
+                runner.logger.warning(str(error))
+                continue
+            if weights_digest(segmentor) == manifest.weights:
+                return path
+        return None
 
     def use(self, runner: Runner, generation: PseudoLabelGeneration) -> None:
         """Restart the loader with this generation, from the next iteration on."""
