@@ -93,12 +93,14 @@ def find_files(folder: str | Path) -> list[Path]:
     Raises:
         InputError: If a folder cannot be read.
     """
-    root, seen = Path(folder), set()
-    found: list[Path] = []
-    folders, links = [root], list[Path]()
+    root, seen = os.fspath(folder), set()
+    found: list[str] = []
+    # paths relative to the root; '' is the root itself
+    folders, links = [''], list[str]()
     while folders or links:
         # links last, so that a folder is visited under its own path
-        current = folders.pop() if folders else links.pop(0)
+        inner = folders.pop() if folders else links.pop(0)
+        current = os.path.join(root, inner) if inner else root
         try:
             status = os.stat(current)
             if (status.st_dev, status.st_ino) in seen:
@@ -106,9 +108,9 @@ def find_files(folder: str | Path) -> list[Path]:
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(current) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
-                    path = Path(entry.path)
-                    if not leads_to_folder(entry):
-                        found.append(path.relative_to(root))
+                    path = os.path.join(inner, entry.name)
+                    if not entry.is_dir():
+                        found.append(path)
                     elif entry.is_symlink():
                         links.append(path)
                     else:
@@ -118,4 +120,5 @@ def find_files(folder: str | Path) -> list[Path]:
                 f'The folder {current} cannot be read ({error.strerror}): correct its permissions '
                 'or remove it.'
             ) from error
-    return sorted(found)
+    # as paths are sorted, part by part
+    return [Path(path) for path in sorted(found, key=lambda path: path.split(os.sep))]

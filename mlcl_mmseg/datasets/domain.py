@@ -62,6 +62,8 @@ class DomainDataset(BaseSegDataset):
     # files that a prepared copy needs besides images and labels, if the data set has them
     other_files: tuple[str, ...] = ()
     prepared_copy: PreparedCopy | None = None
+    # files beside the images, relative to their folder
+    other_files_found: Sequence[Path] = ()
 
     def __init__(
         self,
@@ -233,14 +235,13 @@ class DomainDataset(BaseSegDataset):
         Returns:
             str: '' if there are none, or if the data set is a prepared copy.
         """
-        if self.prepared_copy is not None:
+        if self.prepared_copy is not None or not self.other_files_found:
             return ''
         folder = self.image_folder()
-        files = find_files(folder)
-        # those of other splits are not meant
-        read = {folder / image for image in select_images(files, self.image_suffixes, folder)}
-        read |= {Path(each['seg_map_path']) for each in data_list if 'seg_map_path' in each}
-        return count_unread(folder, [file for file in files if folder / file not in read])
+        labels = {each['seg_map_path'] for each in data_list if 'seg_map_path' in each}
+        return count_unread(
+            folder, [file for file in self.other_files_found if str(folder / file) not in labels]
+        )
 
     def check_originals(self, copy: PreparedCopy, images: list[Path]) -> None:
         """Check that a copy has the same images as its data set, if the data set is available.
@@ -269,8 +270,8 @@ class DomainDataset(BaseSegDataset):
                 f'{self.data_root}, or correct its data_root or MLCL_DATA_ROOT.'
             )
         # the names of the originals, for a copy
-        files = find_files(folder) if copy is None else copy.names_in(folder)
-        images = select_images(files, self.image_suffixes, folder)
+        files = find_files(folder) if copy is None else sorted(copy.names_in(folder))
+        images, self.other_files_found = select_images(files, self.image_suffixes, folder)
         if not images and copy is not None:
             raise MissingFileError(
                 f'{copy.root} has no images of the split {self.split!r} of {type(self).__name__}: '

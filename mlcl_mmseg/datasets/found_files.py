@@ -26,30 +26,37 @@ def visible(path: PurePath) -> bool:
     return not any(part.startswith('.') for part in path.parts)
 
 
-def select_images(files: Iterable[Path], suffixes: Sequence[str], folder: Path) -> list[Path]:
+def select_images(
+    files: Iterable[Path], suffixes: Sequence[str], folder: Path
+) -> tuple[list[Path], list[Path]]:
     """Select the visible files with one of the suffixes, in upper or lower case.
 
     Args:
-        files (Iterable[Path]): Paths relative to the folder.
+        files (Iterable[Path]): Paths relative to the folder, sorted.
         suffixes (Sequence[str]): The suffixes of images.
         folder (Path): The folder, for error messages.
 
     Returns:
-        list[Path]: The images, sorted.
+        tuple[list[Path], list[Path]]: The images, and the other files.
 
     Raises:
         InputError: If the names of two images differ only in the suffix.
     """
-    images = sorted(path for path in files if visible(path) and has_suffix(path, suffixes))
-    owners: dict[Path, Path] = {}
-    for image in images:
-        other = owners.setdefault(image.with_suffix(''), image)
-        if other is not image:
+    images, others = [], []
+    owners: dict[str, Path] = {}
+    for path in files:
+        if not (visible(path) and has_suffix(path, suffixes)):
+            others.append(path)
+            continue
+        images.append(path)
+        stem = os.path.splitext(path)[0]
+        other = owners.setdefault(stem, path)
+        if other is not path:
             raise InputError(
-                f'{folder / image.with_suffix("")} exists in two formats: remove one of '
-                f'them ({other.suffix} or {image.suffix}).'
+                f'{folder / stem} exists in two formats: remove one of them ({other.suffix} or '
+                f'{path.suffix}).'
             )
-    return images
+    return images, others
 
 
 def match_labels(

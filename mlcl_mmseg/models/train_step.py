@@ -126,9 +126,7 @@ def update(optim_wrapper: OptimWrapper, is_finite: Tensor) -> AsyncBool:
             optim_wrapper.step()
         return updated
     parameters = [each for group in optimizer.param_groups for each in group['params']]
-    # the norm of all gradients; a limit of infinity changes none of them
-    norm = nn.utils.clip_grad_norm_(parameters, torch.inf)
-    updated = AsyncBool(is_finite & torch.isfinite(norm))
+    updated = AsyncBool(is_finite & torch.isfinite(gradient_norm(parameters)))
     # in its first step, fused SGD takes its momentum from the gradients whatever it is told
     if optimizer.state and getattr(optimizer, '_step_supports_amp_scaling', False):
         optimizer.grad_scale, optimizer.found_inf = None, (~updated.on_device).float()
@@ -137,6 +135,14 @@ def update(optim_wrapper: OptimWrapper, is_finite: Tensor) -> AsyncBool:
     elif updated:
         optim_wrapper.step()
     return updated
+
+
+def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
+    """Compute the norm of all gradients, which is not finite if one of them is not."""
+    if hasattr(nn.utils, 'get_total_norm'):
+        return nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
+    # before PyTorch 2.6; a limit of infinity changes no gradient
+    return nn.utils.clip_grad_norm_(parameters, torch.inf)
 
 
 def pack(tensors: Sequence[Tensor]) -> dict[torch.dtype, Tensor]:

@@ -1,3 +1,4 @@
+import errno
 import json
 import struct
 import zlib
@@ -261,6 +262,20 @@ class TestStore:
         with pytest.raises(InputError, match=f'The pseudo-label .*x.soft {message}'):
             load_soft_pseudo_label(str(path))
         assert not path.exists()
+
+    def test_a_file_that_cannot_be_read_now_is_kept(self, tmp_path, monkeypatch):
+        """Too many open files, for example, are no damage."""
+
+        def fail(*args, **kwargs):
+            raise OSError(errno.EMFILE, 'Too many open files')
+
+        path = tmp_path / 'x.soft'
+        path.write_bytes(encode(np.ones((2, 2, 2))))
+        with monkeypatch.context() as patch:
+            patch.setattr('builtins.open', fail)
+            with pytest.raises(InputError, match='x.soft cannot be read .Too many open files.'):
+                load_soft_pseudo_label(str(path))
+        assert load_soft_pseudo_label(str(path)).shape == (2, 2, 2)
 
     def test_float16_arrays_of_an_earlier_version_count_as_missing(self, tmp_path):
         """A run that goes on makes them anew."""
