@@ -3,9 +3,9 @@
 import json
 import math
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from .errors import InputError
 from .untrusted_files import REPLACE, read_file
@@ -14,6 +14,9 @@ from .untrusted_files import REPLACE, read_file
 LARGEST = 256 * 2**20
 # levels of values in values
 DEEPEST = 100
+
+# a whole number that is not a boolean
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 T = TypeVar('T')
 

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from mlcl_mmseg.datasets.data_report import DataReport, DomainReport
 from mlcl_mmseg.datasets.full_check import check_config_data
 from mlcl_mmseg.durable_files import write_durably, writing_durably
 from mlcl_mmseg.errors import InputError, printable
+from mlcl_mmseg.outputs import add_overwrite, check_outputs
 from mlcl_mmseg.tool_exit import end_with_sentence
 
 SHOWN = 20
@@ -38,9 +38,7 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         help='write the chart to this file (default: work_dirs/check_data/CONFIG.png)',
     )
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace existing files of --json and --chart'
-    )
+    add_overwrite(parser)
     parser.add_argument(
         '--workers', type=count, help='number of processes (default: one for each CPU core)'
     )
@@ -122,8 +120,8 @@ def main() -> None:
     config = load_config(args.config, args.cfg_options, None, 'none')
     chart = args.chart or Path('work_dirs', 'check_data', f'{Path(args.config).stem}.png')
     for option, path in (('--chart', args.chart), ('--json', args.json)):
-        if path is not None and os.path.lexists(path) and not args.overwrite:
-            raise InputError(f'{path} exists: choose another {option}, or add --overwrite.')
+        if path is not None:
+            check_outputs([path], [args.config], args.overwrite, option)
     check_chart(chart)
     check_writable(str(chart.parent), '--chart')
     if args.json is not None:

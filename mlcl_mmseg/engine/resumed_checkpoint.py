@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt
 from torch import Tensor
 
 from ..checkpoint_record import is_weight
-from ..json_records import check_form
+from ..json_records import Count, check_form
 
-Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
 # files that a run writes and may remove again
 CHECKPOINT, BEST = re.compile(r'iter_(\d+)\.pth'), re.compile(r'best_.+_iter_(\d+)\.pth')
 

@@ -26,12 +26,12 @@ from torch import Tensor
 from ..datasets.image_files import open_image
 from ..durable_files import write_durably, writing_durably
 from ..errors import InputError
+from ..json_records import Count
 
 ENVIRONMENT = 'environment.json'
 VALIDATIONS = 'validations'
 PSEUDO_LABELS = 'pseudo_labels'
 
-Count = Annotated[StrictInt, Field(ge=0)]
 Colour = Annotated[StrictInt, Field(ge=0, le=255)]
 
 

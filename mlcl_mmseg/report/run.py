@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict
 
 from ..engine.config_record import CONFIG, read_config
 from ..engine.run_records import ENVIRONMENT, PSEUDO_LABELS, VALIDATIONS, Validation
 from ..engine.stage_files import COMPLETE, STARTED, Marker
 from ..errors import InputError, MissingFileError
-from ..json_records import LARGEST, parse_record, read_record
+from ..json_records import LARGEST, Count, parse_record, read_record
 from ..methods.base import PublishedFigures, segmentor_class
 from ..untrusted_files import read_file
 
@@ -23,7 +23,7 @@ class Line(BaseModel):
 
     model_config = ConfigDict(extra='allow')
 
-    step: Annotated[StrictInt, Field(ge=0)]
+    step: Count
 
 
 @dataclass

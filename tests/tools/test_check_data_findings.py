@@ -182,7 +182,7 @@ def test_an_existing_file_is_kept(tmp_path, run_tool, option):
     precious = tmp_path / 'precious.png'
     precious.write_text('precious', encoding='utf-8')
     config = ROOT / 'configs/demo/warmup.py'
-    with pytest.raises(InputError, match=f'exists: choose another {option}, or add --overwrite'):
+    with pytest.raises(InputError, match=f'exists already: choose another {option}, or use --over'):
         run_tool('check_data.py', config, option, precious)
     assert precious.read_text('utf-8') == 'precious'
 
