@@ -71,7 +71,9 @@ class Resumed(BaseModel):
     state_dict: dict[str, Tensor]
 
 
-def keep_what_is_resumed(checkpoint: dict[str, Any], path: Path, work_dir: Path) -> list[str]:
+def keep_what_is_resumed(
+    checkpoint: dict[str, Any], path: Path, work_dir: Path
+) -> tuple[list[str], list[Path]]:
     """Replace the parts of a checkpoint that MMEngine resumes from by what is checked.
 
     Other entries, such as averaged weights, belong to hooks and stay.
@@ -82,7 +84,8 @@ def keep_what_is_resumed(checkpoint: dict[str, Any], path: Path, work_dir: Path)
         work_dir (Path): The work dir of the resumed run.
 
     Returns:
-        list[str]: Names of the best checkpoints that no longer exist.
+        tuple[list[str], list[Path]]: Names of the best checkpoints that no longer exist, and
+        earlier best checkpoints that those of the record have replaced.
 
     Raises:
         ValueError: If a part has another form. The message names the first value that is wrong.
@@ -98,7 +101,20 @@ def keep_what_is_resumed(checkpoint: dict[str, Any], path: Path, work_dir: Path)
     checkpoint['message_hub'] = dict(
         log_scalars=scalars, runtime_info=info, resumed_keys=dict.fromkeys([*scalars, *info], True)
     )
-    return gone
+    bests = [Path(value) for key, value in info.items() if key.startswith('best_ckpt')]
+    return gone, [each for best in bests for each in replaced_by(best)]
+
+
+def replaced_by(best: Path) -> list[Path]:
+    """Earlier checkpoints in the same folder that were the best by the same figure."""
+    start, _, end = best.name.rpartition('_iter_')
+    return [
+        each
+        for each in best.parent.glob('best_*.pth')
+        if (match := BEST.fullmatch(each.name))
+        and each.name.rpartition('_iter_')[0] == start
+        and int(match[1]) < int(end.removesuffix('.pth'))
+    ]
 
 
 def runtime_info(resumed: Resumed, work_dir: Path) -> tuple[dict[str, Any], list[str]]:

@@ -137,11 +137,11 @@ def run(files: list[int], argv: list[str], folder: str, environment: dict[str, s
     """Do what Python does with these arguments."""
     for number, file in enumerate(files):
         os.dup2(file, number)
-    sys.stdin = os.fdopen(0)
+    # streams of their own: those of this process know whether its files could be sought in
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, 'w', 1), os.fdopen(2, 'w', 1)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.stdout.reconfigure(line_buffering=True)
     sys.path[1:1] = filter(None, environment.get('PYTHONPATH', '').split(os.pathsep))
     sys.executable, *arguments = argv
     multiprocessing.spawn.set_executable(sys.executable)

@@ -43,7 +43,8 @@ def work_dir(tmp_path):
 
 def kept(work_dir, **changes):
     checkpoint = {**copy.deepcopy(CHECKPOINT), **changes}
-    gone = keep_what_is_resumed(checkpoint, work_dir / 'iter_4.pth', work_dir)
+    gone, outdated = keep_what_is_resumed(checkpoint, work_dir / 'iter_4.pth', work_dir)
+    assert all(path.parent == work_dir for path in outdated)
     return checkpoint, gone
 
 
@@ -72,6 +73,14 @@ def test_a_best_checkpoint_that_is_gone_is_named_and_forgotten(work_dir):
     checkpoint, gone = kept(work_dir)
     assert gone == ['best_mIoU_iter_2.pth']
     assert not {'best_ckpt', 'best_score'} & {*checkpoint['message_hub']['runtime_info']}
+
+
+def test_best_checkpoints_that_were_replaced_are_found(work_dir):
+    """A run that is killed between writing a new one and removing the old one leaves both."""
+    for name in ('best_mIoU_iter_1.pth', 'best_mIoU_iter_3.pth', 'best_mIoU_day_iter_1.pth'):
+        (work_dir / name).touch()
+    _, outdated = keep_what_is_resumed(copy.deepcopy(CHECKPOINT), work_dir / 'iter_4.pth', work_dir)
+    assert outdated == [work_dir / 'best_mIoU_iter_1.pth']
 
 
 def runtime_info(**changes):

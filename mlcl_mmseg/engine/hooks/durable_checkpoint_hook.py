@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
@@ -63,7 +64,7 @@ class DurableCheckpointHook(CheckpointHook):
             return
         path = Path(str(starting_checkpoint(runner)))
         try:
-            gone = keep_what_is_resumed(checkpoint, path, Path(runner.work_dir))
+            gone, outdated = keep_what_is_resumed(checkpoint, path, Path(runner.work_dir))
             if self.save_optimizer:
                 check_optimizers(checkpoint.get('optimizer'), runner.optim_wrapper)
             if self.save_param_scheduler:
@@ -71,13 +72,17 @@ class DurableCheckpointHook(CheckpointHook):
         except ValueError as error:
             raise InputError(
                 f'{path} is not a checkpoint from which this training can be resumed ({error}): '
-                'resume from an iter_*.pth that it wrote, or start again without --resume.'
+                'resume from iter_*.pth, not from best_*.pth or a stripped checkpoint.'
             ) from error
         for name in gone:
             # a later best checkpoint has replaced it, and no checkpoint after that one is left
             runner.logger.warning(
                 f'{name} does not exist: the best checkpoint is determined again from here on.'
             )
+        if is_main_process():
+            # a run that was killed had no time to remove them
+            for each in outdated:
+                each.unlink(missing_ok=True)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         with self.removals_last():

@@ -9,6 +9,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
+from mlcl_mmseg.engine.config_record import write_config
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.methods.mcl.released.published import (
     compare,
@@ -102,7 +103,7 @@ def test_differences_and_fluctuation():
 def leave_run(work_dir: Path, figures: dict[str, list[str]], config='mlcl/g2ci') -> None:
     """A run's config, and lines of scalars by time of start."""
     work_dir.mkdir()
-    Config.fromfile(ROOT / f'configs/{config}.py').dump(work_dir / 'g2ci.py')
+    write_config(Config.fromfile(ROOT / f'configs/{config}.py'), work_dir / 'config.json')
     for name, lines in figures.items():
         (work_dir / name / 'vis_data').mkdir(parents=True)
         (work_dir / name / 'vis_data' / 'scalars.json').write_text('\n'.join(lines) + '\n')
@@ -166,5 +167,5 @@ def test_what_cannot_be_compared(tmp_path, config, lines, arguments, sentence):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    assert 'has no config: pass the work dir of a run' in run(tmp_path).stderr
-    assert 'none does not exist: pass the work dir' in run(tmp_path / 'none').stderr
+    assert 'config.json cannot be read (it does not exist)' in run(tmp_path).stderr
+    assert 'none/config.json cannot be read' in run(tmp_path / 'none').stderr
