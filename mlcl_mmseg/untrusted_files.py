@@ -109,7 +109,7 @@ def find_files(folder: str | Path) -> list[Path]:
             with os.scandir(current) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     path = os.path.join(inner, entry.name)
-                    if not entry.is_dir():
+                    if not leads_to_folder(entry):
                         found.append(path)
                     elif entry.is_symlink():
                         links.append(path)
