@@ -1,4 +1,4 @@
-"""Functions that all tools share: arguments, reading a config and reporting errors."""
+"""Functions that all tools share: arguments, reading a config and starting processes."""
 
 import argparse
 import difflib

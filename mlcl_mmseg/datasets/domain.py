@@ -63,7 +63,7 @@ class DomainDataset(BaseSegDataset):
     other_files: tuple[str, ...] = ()
     prepared_copy: PreparedCopy | None = None
     # files beside the images, relative to their folder
-    other_files_found: Sequence[Path] = ()
+    unselected_files: Sequence[Path] = ()
 
     def __init__(
         self,
@@ -235,12 +235,12 @@ class DomainDataset(BaseSegDataset):
         Returns:
             str: '' if there are none, or if the data set is a prepared copy.
         """
-        if self.prepared_copy is not None or not self.other_files_found:
+        if self.prepared_copy is not None or not self.unselected_files:
             return ''
         folder = self.image_folder()
         labels = {each['seg_map_path'] for each in data_list if 'seg_map_path' in each}
         return count_unread(
-            folder, [file for file in self.other_files_found if str(folder / file) not in labels]
+            folder, [file for file in self.unselected_files if str(folder / file) not in labels]
         )
 
     def check_originals(self, copy: PreparedCopy, images: list[Path]) -> None:
@@ -271,7 +271,7 @@ class DomainDataset(BaseSegDataset):
             )
         # the names of the originals, for a copy
         files = find_files(folder) if copy is None else sorted(copy.names_in(folder))
-        images, self.other_files_found = select_images(files, self.image_suffixes, folder)
+        images, self.unselected_files = select_images(files, self.image_suffixes, folder)
         if not images and copy is not None:
             raise MissingFileError(
                 f'{copy.root} has no images of the split {self.split!r} of {type(self).__name__}: '

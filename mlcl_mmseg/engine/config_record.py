@@ -23,6 +23,7 @@ from ..errors import InputError
 from ..json_records import read_record
 
 CONFIG = 'config.json'
+REMEDY = 'write it with tools/print_config.py CONFIG --json FILE'
 TUPLE, ITEMS, TEXT = '__tuple__', '__items__', '__text__'
 # packages whose registries a type may name, as in 'mmpretrain.ResNet'
 SCOPES = ('mmengine', 'mmseg', 'mmpretrain')
@@ -53,19 +54,14 @@ def read_config(path: str | Path) -> Config:
         InputError: If it is damaged, is not the config of a training, or names a type of a model
             or data set that is not registered.
     """
-    content = read_record(
-        path, dict[str, Any], 'write it with tools/print_config.py CONFIG --json FILE'
-    )
+    content = read_record(path, dict[str, Any], REMEDY)
     try:
         config = Config(decode(content))
         # what the report builds
         parts = [config.model, *(config[name].dataset for name in loaders(config))]
         types = sorted({name for part in parts for name in types_in(part)})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f'{path} is not the config of a training ({error}): write it with '
-            'tools/print_config.py CONFIG --json FILE.'
-        ) from error
+        raise InputError(f'{path} is not the config of a training ({error}): {REMEDY}.') from error
     for name in types:
         if not is_registered(name):
             raise InputError(
@@ -82,11 +78,13 @@ def loaders(config: Config) -> list[str]:
 
 def types_in(part: Any) -> Iterator[Any]:
     """Yield every ``type`` in a part of a config."""
-    values = part.values() if isinstance(part, dict) else part
-    if isinstance(part, dict) and 'type' in part:
-        yield part['type']
-    for value in values if isinstance(part, dict | list | tuple) else ():
-        yield from types_in(value)
+    if isinstance(part, dict):
+        if 'type' in part:
+            yield part['type']
+        part = list(part.values())
+    if isinstance(part, list | tuple):
+        for value in part:
+            yield from types_in(value)
 
 
 def is_registered(name: Any) -> bool:
