@@ -15,10 +15,12 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
-from PIL import Image
 from prettytable import PrettyTable
 
 from mlcl_mmseg.datasets.config_domains import working_size
+from mlcl_mmseg.datasets.image_files import open_image
+from mlcl_mmseg.deployment.pictures import write_picture
+from mlcl_mmseg.durable_files import write_durably
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.report.page import write_report
 from mlcl_mmseg.shipped import CONFIGS, TOOLS
@@ -120,7 +122,7 @@ def picture(work_dir: Path) -> np.ndarray:
         name = f'{data_sample.domain}/{data_sample.sample_name}.png'
         predictions = [
             torch.from_numpy(
-                np.array(Image.open(stage_folder(work_dir, stage) / 'predictions' / name))
+                np.array(open_image(stage_folder(work_dir, stage) / 'predictions' / name))
             )
             for stage in STAGES
         ]
@@ -135,8 +137,9 @@ def report(work_dir: Path, seconds: float) -> None:
     """Compare the stages: print a table, and write figures, example images and a report page."""
     stages = {stage: test(work_dir, stage) for stage in STAGES}
     figures = work_dir / 'report.json'
-    figures.write_text(json.dumps(dict(seconds=seconds, stages=stages), indent=1) + '\n')
-    Image.fromarray(picture(work_dir)).save(work_dir / 'picture.png')
+    text = json.dumps(dict(seconds=seconds, stages=stages), indent=1) + '\n'
+    write_durably(figures, text.encode(), 'start again')
+    write_picture(work_dir / 'picture.png', picture(work_dir), 'start again')
     print(table(stages))
     print(
         f'Trained in {seconds:.0f} s. The figures are in {figures}, example predictions in '
