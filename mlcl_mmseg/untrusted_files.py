@@ -19,7 +19,7 @@ KINDS = {
 
 
 def check_regular_file(path: str | Path, remedy: str = REPLACE) -> None:
-    """Check that a path is a file with content on a disk, or a link to one.
+    """Check that a path is a regular file, or a link to one.
 
     Opening a named pipe waits for ever, and a device may have no end.
 
