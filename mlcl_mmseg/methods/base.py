@@ -16,7 +16,6 @@ from mmengine.runner import Runner
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.profiler import record_function
 
 from ..errors import InputError
@@ -24,6 +23,7 @@ from ..models.checkpoint_parts import check_num_classes, check_parts, forgive_mi
 from ..models.data_preprocessor import MultiDomainDataPreprocessor
 from ..models.decode_heads import as_levels, head_logits
 from ..models.losses import resize_logits
+from ..models.norms import can_separate_passes, passes_in_batch, separate_passes
 from ..models.recomputation import recompute_blocks
 from ..models.train_step import AsyncBool, train_step
 from ..visualization.columns import Classes, Columns, Images
@@ -114,6 +114,7 @@ class DomainSegmentor(EncoderDecoder):
             )
         if isinstance(self.data_preprocessor, MultiDomainDataPreprocessor):
             self.data_preprocessor.leave_normalisation()
+        separate_passes(self)
         self.global_batch = global_batch
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
@@ -171,7 +172,8 @@ class DomainSegmentor(EncoderDecoder):
     def extract_passes(self, images: Sequence[Tensor]) -> list[Sequence[Tensor]]:
         """Compute the features of several batches, each with its own batch statistics.
 
-        The batches are concatenated if no layer uses batch statistics (method.md §4).
+        The batches are processed as one, unless there is a batch norm that cannot separate their
+        statistics (method.md §4).
 
         Args:
             images (Sequence[Tensor]): (B, 3, H, W) each, all of the same size.
@@ -180,10 +182,10 @@ class DomainSegmentor(EncoderDecoder):
             list[Sequence[Tensor]]: For each batch, the result of :meth:`extract_feat`.
         """
         parts = [self.backbone, self.neck] if self.with_neck else [self.backbone]
-        modules = (module for part in parts for module in part.modules())
-        if any(isinstance(module, _BatchNorm) and module.training for module in modules):
+        if not can_separate_passes(parts):
             return [self.extract_feat(each) for each in images]
-        levels = self.extract_feat(torch.cat(list(images)))
+        with passes_in_batch(parts, len(images)):
+            levels = self.extract_feat(torch.cat(list(images)))
         return list(zip(*(level.chunk(len(images)) for level in levels)))
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:

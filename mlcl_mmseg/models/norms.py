@@ -1,14 +1,140 @@
-"""Batch norm over a batch that is distributed over processes, on any device."""
+"""Batch norm with separate statistics of each pass of a batch, and over several processes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed.nn.functional as distributed
 from mmengine.dist import get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class PassBatchNorm(nn.BatchNorm2d):
+    """Batch norm that treats a batch as several passes, one after the other.
+
+    Each pass is normalised by its own statistics and updates the running statistics, in the order
+    of the passes, as if each were a batch of its own.
+
+    Attributes:
+        passes (int): The number of passes. All have the same size.
+    """
+
+    passes = 1
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalise inputs (passes · B, C, H, W)."""
+        if self.passes == 1 or not self.training:
+            return super().forward(inputs)
+        if self.momentum is None or not self.track_running_stats:
+            return torch.cat([super(PassBatchNorm, self).forward(each) for each in inputs.chunk(self.passes)])
+        self.num_batches_tracked.add_(self.passes)
+        return BatchNormOfPasses.apply(
+            inputs,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.passes,
+            self.momentum,
+            self.eps,
+        )
+
+
+class BatchNormOfPasses(torch.autograd.Function):
+    """Batch norm of several passes, whose results are written into one tensor."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running_mean: Tensor,
+        running_var: Tensor,
+        passes: int,
+        momentum: float,
+        eps: float,
+    ) -> Tensor:
+        """Normalise inputs (passes · B, C, H, W), and update the running statistics (C,)."""
+        result = torch.empty_like(inputs)
+        means, scales = (running_mean.new_empty(passes, len(running_mean)) for _ in range(2))
+        for each, *places in zip(inputs.chunk(passes), result.chunk(passes), means, scales):
+            torch.native_batch_norm(
+                each,
+                weight,
+                bias,
+                running_mean,
+                running_var,
+                True,
+                momentum,
+                eps,
+                out=tuple(places),
+            )
+        ctx.save_for_backward(inputs, weight, means, scales)
+        ctx.eps = eps
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients of inputs, weight and bias."""
+        inputs, weight, means, scales = ctx.saved_tensors
+        found = [
+            torch.ops.aten.native_batch_norm_backward(
+                gradient_of_pass, each, weight, None, None, mean, scale, True, ctx.eps, [True] * 3
+            )
+            for gradient_of_pass, each, mean, scale in zip(
+                gradient.chunk(len(means)), inputs.chunk(len(means)), means, scales
+            )
+        ]
+        of_inputs, of_weight, of_bias = zip(*found)
+        if weight is None:
+            return torch.cat(of_inputs), *[None] * 7
+        return torch.cat(of_inputs), *(torch.stack(each).sum(0) for each in (of_weight, of_bias)), *[None] * 5
+
+
+def separate_passes(module: nn.Module) -> None:
+    """Let every batch norm of a module treat batches as passes, see :func:`passes_in_batch`."""
+    for each in module.modules():
+        if type(each) is nn.BatchNorm2d:
+            # parameters, buffers, hooks and names stay as they are
+            each.__class__ = PassBatchNorm
+
+
+@contextmanager
+def passes_in_batch(modules: Sequence[nn.Module], passes: int) -> Iterator[None]:
+    """Within this context, batches are several passes, each with its own batch statistics.
+
+    Args:
+        modules (Sequence[nn.Module]): The modules that process the batches; see
+            :func:`can_separate_passes`.
+        passes (int): The number of passes.
+    """
+    norms = [
+        each for module in modules for each in module.modules() if isinstance(each, PassBatchNorm)
+    ]
+    for norm in norms:
+        norm.passes = passes
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.passes = 1
+
+
+def can_separate_passes(modules: Sequence[nn.Module]) -> bool:
+    """Whether every batch norm that uses batch statistics can separate them by passes."""
+    return all(
+        isinstance(each, PassBatchNorm) or not (isinstance(each, _BatchNorm) and each.training)
+        for module in modules
+        for each in module.modules()
+    )
 
 
 @MODELS.register_module('GlobalBN')
-class GlobalBatchNorm(nn.BatchNorm2d):
+class GlobalBatchNorm(PassBatchNorm):
     """Batch norm with the statistics of the batch of all processes.
 
     Unlike PyTorch's SyncBatchNorm it also runs on CPUs. It is selected by
@@ -17,10 +143,14 @@ class GlobalBatchNorm(nn.BatchNorm2d):
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Normalise inputs (B, C, H, W), of the same shape in every process."""
-        world_size = get_world_size()
-        if not self.training or world_size == 1:
+        """Normalise inputs (passes · B, C, H, W), of the same shape in every process."""
+        if not self.training or get_world_size() == 1:
             return super().forward(inputs)
+        return torch.cat([self.normalise(each) for each in inputs.chunk(self.passes)])
+
+    def normalise(self, inputs: Tensor) -> Tensor:
+        """Normalise one pass (B, C, H, W)."""
+        world_size = get_world_size()
         dtype, inputs = inputs.dtype, inputs.float()
         # two passes: the difference of two large means of squares would lose small variances
         mean = distributed.all_reduce(inputs.mean((0, 2, 3))) / world_size

@@ -1,6 +1,6 @@
 """Activation checkpointing: activations are recomputed in the backward pass, not stored."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -41,30 +41,43 @@ def recomputed(
     block: nn.Module, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
 ) -> Tensor:
     """Run a block's forward pass; its activations are recomputed if there is a backward pass."""
+    norms = trained_norms(block)
+    # the backward pass may come when batches have another number of passes
+    passes = [getattr(norm, 'passes', 1) for norm in norms]
     return checkpoint(
         forward,
         *args,
         use_reentrant=False,
-        context_fn=lambda: (nullcontext(), statistics_are_kept(block)),
+        context_fn=lambda: (nullcontext(), statistics_are_kept(norms, passes)),
         **kwargs,
     )
 
 
-@contextmanager
-def statistics_are_kept(block: nn.Module) -> Iterator[None]:
-    """Keep running statistics unchanged, since the first forward pass has updated them."""
-    norms = [
+def trained_norms(block: nn.Module) -> list[_BatchNorm]:
+    """Return the batch norms of a block that update running statistics."""
+    return [
         module
         for module in block.modules()
         if isinstance(module, _BatchNorm) and module.training and module.track_running_stats
     ]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
+
+
+@contextmanager
+def statistics_are_kept(norms: Sequence[_BatchNorm], passes: Sequence[int]) -> Iterator[None]:
+    """Keep running statistics unchanged, since the first forward pass has updated them.
+
+    Args:
+        norms (Sequence[_BatchNorm]): The norms whose statistics are kept.
+        passes (Sequence[int]): For each norm, the number of passes in its batch, see
+            :class:`~mlcl_mmseg.models.norms.PassBatchNorm`.
+    """
+    before = [(norm.momentum, getattr(norm, 'passes', 1)) for norm in norms]
+    for norm, count in zip(norms, passes):
+        norm.momentum, norm.passes = 0.0, count
         if norm.num_batches_tracked is not None:
-            norm.num_batches_tracked -= 1
+            norm.num_batches_tracked -= count
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta):
-            norm.momentum = momentum
+        for norm, (momentum, count) in zip(norms, before):
+            norm.momentum, norm.passes = momentum, count

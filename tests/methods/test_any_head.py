@@ -13,7 +13,7 @@ from mlcl_mmseg.deployment.export import DeployedNetwork, differences, export, r
 from mlcl_mmseg.deployment.predictor import Predictor
 from mlcl_mmseg.deployment.segmentor import load_segmentor
 from mlcl_mmseg.deployment.strip import strip
-from mlcl_mmseg.models.decode_heads import concatenated_logits, head_logits, widened
+from mlcl_mmseg.models.decode_heads import logits_of_passes, head_logits, widened
 from mlcl_mmseg.safe_load import read_checkpoint
 
 from ..small_run import load_config
@@ -103,7 +103,7 @@ def test_a_wide_head_sees_all_passes_in_order(head):
         [torch.rand(2, channels, size, size).double() for channels, size in zip(CHANNELS, sizes)]
         for _ in range(2)
     ]
-    logits, found = concatenated_logits([[heads[0]], [heads[1]]], wide, passes, [1, 0])
+    logits, (found,) = logits_of_passes(passes, [[heads[0]], [heads[1]]], wide, [[1, 0]])
     joined = [torch.cat(levels, 1) for levels in zip(passes[1], passes[0])]
     torch.testing.assert_close(found, wide(joined))
     for own, levels, (each,) in zip(heads, passes, logits):

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mlcl_mmseg.models.decode_heads.dilated_convolution import dilated_convolution, useful_share
 
@@ -27,7 +28,7 @@ def test_windows_are_a_convolution(height, width, dilation, batch, channels_last
         outputs.sin().sum().backward()
         return outputs.detach(), *(each.grad for each in inputs)
 
-    found = result(lambda x, w: dilated_convolution(x, w, dilation, window_share=2))
+    found = result(lambda x, w: dilated_convolution(x, [w], dilation, window_share=2))
     expected = result(lambda x, w: F.conv2d(x, w, padding=dilation, dilation=dilation))
     for ours, theirs in zip(found, expected):
         torch.testing.assert_close(ours, theirs)
@@ -43,6 +44,28 @@ def test_useful_share_counts_what_is_not_padding(height, width, dilation):
     assert share == pytest.approx(inside.sum().item() / (9 * height * width))
 
 
-@pytest.mark.parametrize('dilation', [6, 12, 18, 24])
-def test_crops_of_7_classes_take_windows_from_dilation_12_on(dilation):
-    assert (useful_share((21, 41), dilation) < 0.6) == (dilation > 6)
+def test_several_convolutions_of_the_same_features():
+    """Results lie one after the other, and each weight has its own gradient."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 3, 5, 7, generator=generator, dtype=torch.float64)
+    weights = [
+        torch.randn(width, 3, 3, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+        for width in (1, 4)
+    ]
+    results = {}
+    for window_share in (0, 1):
+        found = dilated_convolution(features, weights, 3, window_share)
+        results[window_share] = found, *torch.autograd.grad(found.sin().sum(), weights)
+    torch.testing.assert_close(results[0], results[1])
+    alone = dilated_convolution(features, weights[1:], 3, 1)
+    torch.testing.assert_close(results[1][0][:, 1:], alone)
+
+
+@pytest.mark.parametrize(('device', 'window'), [('cpu', True), ('cuda', False)])
+def test_windows_by_default_on_cpus(device, window):
+    with FakeTensorMode():
+        features, weight = (
+            torch.ones(2, 2, length, length, device=device, requires_grad=True) for length in (4, 3)
+        )
+        function = dilated_convolution(features, [weight], 1, None).grad_fn
+    assert ('Permute' in function.name()) == window

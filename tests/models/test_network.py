@@ -1,12 +1,14 @@
 """How the parts of a segmentor are built."""
 
+import copy
+
 import pytest
 import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import nn
 
-from mlcl_mmseg.models.decode_heads import concatenated_logits
+from mlcl_mmseg.models.decode_heads import logits_of_passes
 
 
 def test_initialisation_of_a_head():
@@ -26,40 +28,56 @@ def test_initialisation_of_a_head():
     assert [branch.conv.dilation[0] for branch in head.branches] == [1, 6, 12, 18, 24]
 
 
-@pytest.mark.parametrize('order', [None, [1, 0, 2]])
+@pytest.mark.parametrize('order', [[0, 1, 2], [1, 0, 2]])
 def test_ensemble_head_takes_n_feature_maps(build_tiny, order):
     """Computed part by part it is the head on the concatenation."""
     model = build_tiny('MCLSegmentor', 3).double()
-    features = [(torch.rand(2, 32, 4, 6, dtype=torch.float64),) for _ in range(3)]
-    heads = [[model.domain_heads[0], model.decode_head], [], [model.domain_heads[2]]]
-    logits, ensemble = concatenated_logits(heads, model.ensemble_head, features, order)
-    concatenated = torch.cat([features[place][0] for place in order or range(3)], dim=1)
-    torch.testing.assert_close(ensemble, model.ensemble_head([concatenated]))
+    features = [(torch.rand(2, 32, 4, 6, dtype=torch.float64),) for _ in range(4)]
+    heads = [
+        [model.domain_heads[0], model.decode_head],
+        [],
+        [model.domain_heads[2]],
+        [model.domain_heads[0]],
+    ]
+    logits, ensembles = logits_of_passes(
+        features, heads, model.ensemble_head, [order, [3, *order[:2]]]
+    )
+    for passes, ensemble in zip([order, [3, *order[:2]]], ensembles):
+        concatenated = torch.cat([features[each][0] for each in passes], dim=1)
+        torch.testing.assert_close(ensemble, model.ensemble_head([concatenated]))
     for (level,), own, found in zip(features, heads, logits):
         assert len(own) == len(found)
         for head, each in zip(own, found):
             torch.testing.assert_close(each, head([level]))
 
 
-@pytest.mark.parametrize('norm_eval', [True, False])
-def test_passes_have_statistics_of_their_own(small_resnet, norm_eval):
-    """§4: several batches as one where norms are frozen, else one after the other; never mixed."""
+class OtherBatchNorm(nn.BatchNorm2d):
+    """A batch norm that knows nothing of passes."""
+
+
+@pytest.mark.parametrize('norms', ['frozen', 'trained', 'of another class'])
+def test_passes_have_statistics_of_their_own(small_resnet, norms):
+    """§4: several batches as one, with separate statistics; else one after the other."""
     model = MODELS.build(
         dict(
             type='MCLSegmentor',
             targets=['a'],
-            backbone={**small_resnet, 'norm_eval': norm_eval},
+            backbone={**small_resnet, 'norm_eval': norms == 'frozen'},
             decode_head=dict(type='DeepLabV2Head', in_channels=256, channels=32, num_classes=3),
         )
     ).double()
+    if norms == 'of another class':
+        model.backbone.bn1.__class__ = OtherBatchNorm
     model.train()
-    images = [torch.rand(2, 3, 32, 48, dtype=torch.float64) * scale for scale in (1, 9)]
+    one_by_one = copy.deepcopy(model)
+    images = [torch.rand(2, 3, 32, 48, dtype=torch.float64) * scale for scale in (1, 9, 4)]
     calls = []
     model.backbone.register_forward_hook(lambda *args: calls.append(len(args[1][0])))
     found = model.extract_passes(images)
-    assert calls == ([4] if norm_eval else [2, 2])
+    assert calls == ([2, 2, 2] if norms == 'of another class' else [6])
     for image, maps in zip(images, found):
-        torch.testing.assert_close(maps, model.extract_feat(image))
+        torch.testing.assert_close(maps, one_by_one.extract_feat(image))
+    torch.testing.assert_close(model.state_dict(), one_by_one.state_dict())
 
 
 def test_an_auxiliary_head_that_nothing_would_train(build_tiny):

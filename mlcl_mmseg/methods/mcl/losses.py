@@ -28,10 +28,10 @@ def agreement_weight(own: Tensor, others: Sequence[Tensor], gamma: float) -> Ten
     with torch.no_grad():
         if not others:
             return full_precision(own[:, 0]).new_ones(own[:, 0].shape)
-        own = full_precision(own).softmax(dim=1)
-        logs = (full_precision(other).log_softmax(dim=1) for other in others)
-        divergences = [F.kl_div(log, own, reduction='none').sum(dim=1) for log in logs]
-        return torch.exp(-gamma * torch.stack(divergences)).mean(dim=0)
+        logs = full_precision(torch.stack(list(others))).log_softmax(dim=2)
+        own = full_precision(own).softmax(dim=1).expand_as(logs)
+        divergences = F.kl_div(logs, own, reduction='none').sum(dim=2)
+        return torch.exp(-gamma * divergences).mean(dim=0)
 
 
 def masked_mean(
@@ -40,21 +40,21 @@ def masked_mean(
     """Reduce a per-pixel loss over the kept pixels; 0 if no pixel is kept (method.md §6-Q1, Q7).
 
     Args:
-        loss (Tensor): (B, h, w), 0 where a sample's own pixel is not kept.
+        loss (Tensor): (..., B, h, w), 0 where a sample's own pixel is not kept.
         kept (Tensor): (B, h, w) bool.
         cross_sample_mask (bool): Whether every sample's loss is summed under every sample's mask,
             as in the authors' released code. The result is up to B times the plain masked mean.
         global_batch (bool): Whether masks and mean are computed over the batch of all processes.
 
     Returns:
-        Tensor: A scalar.
+        Tensor: (...), a scalar for a loss (B, h, w).
     """
     kept = kept.to(loss.dtype)
     if cross_sample_mask:
         masks = sum_of_shares(kept.sum(0)) if global_batch else kept.sum(0)
-        total = (loss.sum(0) * masks).sum()
+        total = (loss.sum(-3) * masks).sum((-2, -1))
     else:
-        total = (loss * kept).sum()
+        total = (loss * kept).sum((-3, -2, -1))
     return divide_by_count(total, kept.sum(), global_batch)
 
 

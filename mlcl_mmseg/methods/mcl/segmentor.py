@@ -2,17 +2,18 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 from torch.profiler import record_function
 
 from ...errors import InputError
 from ...labels import IGNORE_INDEX
-from ...models.decode_heads import concatenated_logits, head_logits, widened
+from ...models.decode_heads import logits_of_passes, widened
 from ...models.losses import (
     full_precision,
     pixel_cross_entropy,
@@ -30,6 +31,21 @@ from .selection import select_pseudo_label
 TOGETHER, PER_TARGET = 'together', 'per_target'
 # name of the first turn of a step; the others have the names of the targets
 SOURCE = 'the source'
+
+
+class Part(NamedTuple):
+    """The passes through the network that one part of the loss needs.
+
+    Attributes:
+        images (list[Tensor]): (B, 3, H, W) of each pass.
+        heads (list[list[BaseDecodeHead]]): For each pass, the heads that see its features alone.
+        ensemble (list[int]): The passes whose features the ensemble head sees, in the order of its
+            input.
+    """
+
+    images: list[Tensor]
+    heads: list[list[BaseDecodeHead]]
+    ensemble: list[int]
 
 
 @MODELS.register_module()
@@ -120,22 +136,27 @@ class MCLSegmentor(MultiTargetSegmentor):
             targets, and ``mcl/kept_pixels/<domain>`` and ``mcl/agreement/<domain>`` from 0 to 1.
         """
         source, targets, turn = inputs['source'], inputs['targets'], inputs.get('turn')
-        losses: dict[str, Tensor] = {}
+        parts: dict[str, Part] = {}
         if turn in (None, SOURCE):
-            first, *others = self.source_losses(source, targets)
-            losses['mcl/loss_source'] = sum(others, first)
+            parts[SOURCE] = self.source_part(source, targets)
         for index, domain in enumerate(self.targets):
-            if turn not in (None, domain):
+            if turn in (None, domain):
+                parts[domain] = self.target_part(index, targets)
+        losses: dict[str, Tensor] = {}
+        for name, logits in zip(parts, self.part_logits([*parts.values()])):
+            if name == SOURCE:
+                losses['mcl/loss_source'] = self.source_losses(logits, source['label']).sum()
                 continue
-            for name, value in self.target_losses(index, targets).items():
-                if name.startswith('loss_'):
-                    losses[f'mcl/{name}'] = losses.get(f'mcl/{name}', 0) + value
+            index = self.targets.index(name)
+            for term, value in self.target_losses(logits, index, targets[index]).items():
+                if term.startswith('loss_'):
+                    losses[f'mcl/{term}'] = losses.get(f'mcl/{term}', 0) + value
                 else:
-                    losses[f'mcl/{name}/{domain}'] = value
+                    losses[f'mcl/{term}/{name}'] = value
         return losses
 
-    def source_losses(self, source: dict, targets: Sequence[dict]) -> list[Tensor]:
-        """Compute the cross-entropy of every head on the source.
+    def source_part(self, source: dict, targets: Sequence[dict]) -> Part:
+        """Return the passes of the source.
 
         Each domain head sees the source in the style of its target, the domain-agnostic head the
         original images, and the ensemble head all target styles.
@@ -143,69 +164,102 @@ class MCLSegmentor(MultiTargetSegmentor):
         Args:
             source (dict): The source's part of a batch.
             targets (Sequence[dict]): The parts of all targets.
-
-        Returns:
-            list[Tensor]: N + 2 scalars: of the domain heads, the domain-agnostic head and the
-            ensemble head.
         """
-        image, label = source['img'], source['label']
-        *features, agnostic_features = self.extract_passes(
-            [*self.source_styles(source, targets), image]
+        return Part(
+            [*self.source_styles(source, targets), source['img']],
+            [*([head] for head in self.domain_heads), [self.decode_head]],
+            [*range(self.num_targets)],
         )
-        heads = [[head] for head in self.domain_heads]
-        styled, ensemble = concatenated_logits(heads, self.ensemble_head, features)
-        agnostic = head_logits([self.decode_head], agnostic_features)
-        return [
-            source_cross_entropy(logits, label, self.global_batch, self.align_corners)
-            for logits in (*itertools.chain(*styled), *agnostic, ensemble)
-        ]
 
-    def target_losses(self, index: int, targets: Sequence[dict]) -> dict[str, Tensor]:
-        """Compute the losses of one target.
+    def target_part(self, index: int, targets: Sequence[dict]) -> Part:
+        """Return the passes of a target: its strong view, and this in the style of each other one.
 
         Args:
             index (int): Index i of the target.
             targets (Sequence[dict]): The parts of all targets in the batch.
+        """
+        styled = self.target_styles(index, targets)
+        order = [index, *styled]
+        passes = range(self.num_targets)
+        return Part(
+            [targets[index]['strong_img'], *styled.values()],
+            [
+                [self.domain_heads[index], self.decode_head],
+                *([self.domain_heads[j]] for j in styled),
+            ],
+            [*passes] if self.own_features_first else sorted(passes, key=order.__getitem__),
+        )
+
+    def part_logits(self, parts: Sequence[Part]) -> list[list[Tensor]]:
+        """Compute the logits of several parts, all passes as one batch.
+
+        Args:
+            parts (Sequence[Part]): The parts.
+
+        Returns:
+            list[list[Tensor]]: For each part, the logits (B, classes, h, w) of its heads in the
+            order of the passes, and then of the ensemble head.
+        """
+        starts = [0, *itertools.accumulate(len(part.images) for part in parts)]
+        every, ensembles = logits_of_passes(
+            self.extract_passes([image for part in parts for image in part.images]),
+            [heads for part in parts for heads in part.heads],
+            self.ensemble_head,
+            [[start + each for each in part.ensemble] for start, part in zip(starts, parts)],
+        )
+        return [
+            [*itertools.chain(*every[start:end]), ensemble]
+            for start, end, ensemble in zip(starts, starts[1:], ensembles)
+        ]
+
+    def source_losses(self, logits: Sequence[Tensor], label: Tensor) -> Tensor:
+        """Compute the cross-entropy of every head on the source.
+
+        Args:
+            logits (Sequence[Tensor]): The logits of :meth:`source_part`.
+            label (Tensor): (B, H, W) int64 class indices, 255 = ignore.
+
+        Returns:
+            Tensor: (N + 2,), of the domain heads, the domain-agnostic head and the ensemble head.
+        """
+        stacked = torch.stack(list(logits))
+        return source_cross_entropy(stacked, label, self.global_batch, self.align_corners)
+
+    def target_losses(
+        self, logits: Sequence[Tensor], index: int, target: dict
+    ) -> dict[str, Tensor]:
+        """Compute the losses of one target.
+
+        Args:
+            logits (Sequence[Tensor]): The logits of :meth:`target_part`.
+            index (int): Index i of the target.
+            target (dict): The target's part of the batch.
 
         Returns:
             dict[str, Tensor]: Scalars ``loss_individual``, ``loss_collaborative`` (absent for
             N = 1), ``loss_ensemble`` (weighted), ``loss_distillation``, ``kept_pixels`` and
             ``agreement``.
         """
-        target = targets[index]
-        others = [j for j in range(self.num_targets) if j != index]
         pseudo_label = self.pseudo_label(index, target)
         kept = pseudo_label != IGNORE_INDEX
         size = pseudo_label.shape[1:]
-
-        styled = self.target_styles(index, targets)
-        features = self.extract_passes([target['strong_img'], *styled.values()])
-        heads = [[self.domain_heads[j]] for j in others]
-        own_heads = [self.domain_heads[index], self.decode_head]
-        order = [index, *others]
-        places = None if self.own_features_first else order
-        ((individual, agnostic), *of_others), ensemble = concatenated_logits(
-            [own_heads, *heads], self.ensemble_head, features, places
-        )
-        individual, agnostic, ensemble, *collaborative = (
-            resize_logits(logits, size, self.align_corners)
-            for logits in (individual, agnostic, ensemble, *itertools.chain(*of_others))
-        )
+        individual, agnostic, *collaborative, ensemble = resize_logits(
+            torch.cat(list(logits)), size, self.align_corners
+        ).chunk(len(logits))
 
         weight = agreement_weight(individual, collaborative, self.gamma)
-
-        def self_training(logits: Tensor) -> Tensor:
-            loss = weight * pixel_cross_entropy(logits, pseudo_label)
-            return masked_mean(loss, kept, self.cross_sample_mask, self.global_batch)
-
+        trained = torch.stack([individual, ensemble, *collaborative])
+        loss = pixel_cross_entropy(trained, pseudo_label.expand(len(trained), *kept.shape))
+        of_individual, of_ensemble, *of_others = masked_mean(
+            weight * loss, kept, self.cross_sample_mask, self.global_batch
+        )
+        losses = dict(loss_individual=of_individual)
+        if of_others:
+            losses['loss_collaborative'] = torch.stack(of_others).mean()
         distilled = distillation(agnostic, individual) + distillation(individual, ensemble)
-        losses = dict(loss_individual=self_training(individual))
-        if others:
-            first, *rest = map(self_training, collaborative)
-            losses['loss_collaborative'] = sum(rest, first) / len(others)
         return dict(
             **losses,
-            loss_ensemble=self.ensemble_weight * self_training(ensemble),
+            loss_ensemble=self.ensemble_weight * of_ensemble,
             loss_distillation=distilled / self.num_targets,
             kept_pixels=kept.float().mean(),
             agreement=weight.mean(),

@@ -1,13 +1,12 @@
-from .deeplabv2_head import DeepLabV2Head, HeadPart, branch_maps
-from .joint import as_levels, can_join, concatenated_logits, head_logits, widened
+from .deeplabv2_head import DeepLabV2Head, branch_maps
+from .joint import as_levels, can_join, head_logits, logits_of_passes, widened
 
 __all__ = [
     'DeepLabV2Head',
-    'HeadPart',
     'as_levels',
     'branch_maps',
     'can_join',
-    'concatenated_logits',
     'head_logits',
+    'logits_of_passes',
     'widened',
 ]

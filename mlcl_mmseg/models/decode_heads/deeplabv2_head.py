@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,9 @@ from .dilated_convolution import dilated_convolution
 
 # MMSegmentation warns that it recommends other sizes than the paper's
 warnings.filterwarnings('ignore', 'When align_corners=True')
+
+
+PARAMETERS = ('weight', 'bias')
 
 
 class SqueezeExcitation(nn.Module):
@@ -56,8 +59,8 @@ class DeepLabV2Head(BaseDecodeHead):
         dilations (Sequence[int]): Dilations of the 3×3 branches.
         dropout_ratio (float): Dropout rate of the channels before the classifier.
         norm_cfg (dict): Config of the norms; by default group norm with 32 groups.
-        window_share (float): See :func:`dilated_convolution`. At 0.6, the two implementations are
-            equally fast on CPUs in float32. With 0, PyTorch's convolution is always used.
+        window_share (float, optional): See :func:`dilated_convolution`. With 0, PyTorch's
+            convolution is always used.
         align_corners (bool): Whether logits are resized with aligned corners.
         loss_decode (dict): Config of the loss if the head is part of an ordinary segmentor of
             MMSegmentation.
@@ -74,7 +77,7 @@ class DeepLabV2Head(BaseDecodeHead):
         dilations: Sequence[int] = (6, 12, 18, 24),
         dropout_ratio: float = 0.1,
         norm_cfg: dict = dict(type='GN', num_groups=32),  # noqa: B006
-        window_share: float = 0.6,
+        window_share: float | None = None,
         align_corners: bool = True,
         loss_decode: dict = dict(type='CrossEntropyLoss', avg_non_ignore=True),  # noqa: B006
         init_cfg: dict | None = None,
@@ -132,8 +135,25 @@ class DeepLabV2Head(BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Map the features of the stages (B, C, h, w) to logits (B, classes, h, w)."""
-        (maps,) = branch_maps([HeadPart(self)], self._transform_inputs(inputs))
+        (maps,) = branch_maps(self, [self.branch_weights()], self._transform_inputs(inputs))
         return self.logits(maps)
+
+    def branch_weights(self) -> list[Tensor]:
+        """Return the weights of each branch, (channels, in_channels, k, k)."""
+        return [branch.conv.weight for branch in self.branches]
+
+    def branch_weights_of_places(self, places: int) -> list[list[Tensor]]:
+        """Split the weights of each branch by equal shares of the input channels.
+
+        Args:
+            places (int): Number of shares.
+
+        Returns:
+            list[list[Tensor]]: For each share, the weights of each branch.
+        """
+        # one split for all places: the gradient of a single slice is a tensor of the whole size
+        shares = [weight.chunk(places, dim=1) for weight in self.branch_weights()]
+        return [list(weights) for weights in zip(*shares)]
 
     def logits(self, maps: Sequence[Tensor]) -> Tensor:
         """Apply all layers after the convolutions of the branches.
@@ -145,13 +165,31 @@ class DeepLabV2Head(BaseDecodeHead):
         Returns:
             Tensor: (B, classes, h, w) logits.
         """
-        features = torch.cat([*map(finish_branch, self.branches, maps)], dim=1)
+        norms = [branch.norm for branch in self.branches]
+        if all(type(norm) is nn.GroupNorm for norm in norms):
+            features = self.finish_branches(torch.cat(list(maps), dim=1), norms)
+        else:
+            features = torch.cat([*map(finish_branch, self.branches, maps)], dim=1)
         return self.cls_seg(self.bottleneck(self.squeeze_excitation(features)))
 
-    def convolution(self, branch: int) -> nn.Conv2d:
-        """Return the convolution of a branch."""
-        module: ConvModule = self.branches[branch]
-        return module.conv
+    def finish_branches(self, maps: Tensor, norms: Sequence[nn.GroupNorm]) -> Tensor:
+        """Apply bias, norm and activation of all branches together.
+
+        The groups of all branches are the groups of their concatenation.
+
+        Args:
+            maps (Tensor): (B, branches · channels, h, w), the convolutions' results.
+            norms (Sequence[nn.GroupNorm]): The norms of the branches.
+
+        Returns:
+            Tensor: Features of the same shape.
+        """
+        bias = torch.cat([branch.conv.bias for branch in self.branches])
+        groups = sum(norm.num_groups for norm in norms)
+        weight, offset = (torch.cat([getattr(norm, name) for norm in norms]) for name in PARAMETERS)
+        maps = maps + bias.to(maps.dtype)[:, None, None]
+        maps = F.group_norm(maps, groups, weight, offset, norms[0].eps)
+        return self.branches[0].activate(maps)
 
     def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Resize logits to the image size, (B, classes, H, W), in full precision."""
@@ -167,41 +205,25 @@ def finish_branch(branch: ConvModule, product: Tensor) -> Tensor:
     return branch.activate(branch.norm(product + bias[:, None, None]))
 
 
-class HeadPart(NamedTuple):
-    """A head, or the part of its branches that is applied to some of its input channels.
-
-    Attributes:
-        head (DeepLabV2Head): The head.
-        channels (slice): The input channels; by default all.
-    """
-
-    head: DeepLabV2Head
-    channels: slice = slice(None)
-
-
-def branch_maps(parts: Sequence[HeadPart], features: Tensor) -> list[list[Tensor]]:
+def branch_maps(
+    head: DeepLabV2Head, weights: Sequence[Sequence[Tensor]], features: Tensor
+) -> list[list[Tensor]]:
     """Compute the branches of several heads on the same input, with one convolution per branch.
 
     Args:
-        parts (Sequence[HeadPart]): Parts of heads that have the same dilations.
-        features (Tensor): (B, C, h, w), the input channels of every part.
+        head (DeepLabV2Head): Any of the heads, which have the same dilations.
+        weights (Sequence[Sequence[Tensor]]): For each head, the weights of each branch, (O, C, k,
+            k).
+        features (Tensor): (B, C, h, w), the input of every head.
 
     Returns:
-        list[list[Tensor]]: For each part, the result of each branch without bias, (B, channels, h,
-        w).
+        list[list[Tensor]]: For each head, the result of each branch without bias, (B, O, h, w).
     """
-    first = parts[0].head
-    widths = [part.head.channels for part in parts]
-
-    def weight_of(branch: int) -> Tensor:
-        weights = [part.head.convolution(branch).weight[:, part.channels] for part in parts]
-        return torch.cat(weights) if len(weights) > 1 else weights[0]
-
-    joint = [F.conv2d(features, weight_of(0))]
+    widths = [len(own[0]) for own in weights]
+    first, *others = zip(*weights)
+    joint = [F.conv2d(features, torch.cat(first))]
     # under autocast, the dtype in which convolutions are computed
-    dtype = joint[0].dtype
-    features = features.to(dtype)
-    for branch in range(1, len(first.branches)):
-        weight, dilation = weight_of(branch).to(dtype), first.convolution(branch).dilation[0]
-        joint.append(dilated_convolution(features, weight, dilation, first.window_share))
+    features = features.to(joint[0].dtype)
+    for own, dilation in zip(others, head.dilations):
+        joint.append(dilated_convolution(features, own, dilation, head.window_share))
     return [list(maps) for maps in zip(*(each.split(widths, dim=1) for each in joint))]

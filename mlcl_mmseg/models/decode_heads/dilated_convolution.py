@@ -77,35 +77,43 @@ class WindowConvolution(torch.autograd.Function):
         features, weight = ctx.saved_tensors
         gradient = gradient.contiguous()
         of_features = (gradient.flatten(0, 2) @ weight[4]).view(features.shape)
-        of_weight = torch.zeros_like(weight)
-        of_weight[4] = gradient.flatten(0, 2).t() @ features.flatten(0, 2)
+        of_weight = torch.empty_like(weight)
+        torch.mm(gradient.flatten(0, 2).t(), features.flatten(0, 2), out=of_weight[4])
+        unseen = {*range(9)} - {4}
         for tap, seen, place in windows(features.shape[1:3], ctx.dilation):
             part = gradient[place].flatten(0, 2)
             window = features[seen]
-            of_weight[tap] = part.t() @ window.flatten(0, 2)
+            torch.mm(part.t(), window.flatten(0, 2), out=of_weight[tap])
             of_features[seen] += (part @ weight[tap]).view(window.shape)
+            unseen.remove(tap)
+        for tap in unseen:
+            of_weight[tap].zero_()
         return of_features, of_weight, None
 
 
 def dilated_convolution(
-    features: Tensor, weight: Tensor, dilation: int, window_share: float
+    features: Tensor, weights: Sequence[Tensor], dilation: int, window_share: float | None
 ) -> Tensor:
-    """Compute a 3×3 convolution without bias whose padding equals its dilation.
+    """Compute 3×3 convolutions of the same input without bias whose padding equals their dilation.
 
     Args:
         features (Tensor): (B, C, h, w).
-        weight (Tensor): (O, C, 3, 3), of the same dtype.
-        dilation (int): Dilation and padding of the convolution.
-        window_share (float): If :func:`useful_share` is below this value and gradients are
-            enabled, the convolution is computed tap by tap, which skips products with padding. A
-            library's convolution may skip them too, but not in its gradients.
+        weights (Sequence[Tensor]): (O, C, 3, 3) of each convolution.
+        dilation (int): Dilation and padding of the convolutions.
+        window_share (float, optional): If :func:`useful_share` is below this value and gradients
+            are enabled, the convolutions are computed tap by tap, which skips products with
+            padding. A library's convolution may skip them too, but not in its gradients. By
+            default, 1 on CPUs and 0 on GPUs.
 
     Returns:
-        Tensor: (B, O, h, w).
+        Tensor: (B, sum of O, h, w), of the dtype of the features.
     """
+    if window_share is None:
+        window_share = 0 if features.is_cuda else 1
+    weights = [weight.to(features.dtype) for weight in weights]
     trains = torch.is_grad_enabled()
     if not trains or useful_share(features.shape[2:], dilation) >= window_share:
-        return F.conv2d(features, weight, padding=dilation, dilation=dilation)
-    taps = weight.permute(2, 3, 0, 1).flatten(0, 1).contiguous()
+        return F.conv2d(features, torch.cat(weights), padding=dilation, dilation=dilation)
+    taps = torch.cat([weight.permute(2, 3, 0, 1).flatten(0, 1) for weight in weights], dim=1)
     last = features.permute(0, 2, 3, 1).contiguous()
     return WindowConvolution.apply(last, taps, dilation).permute(0, 3, 1, 2)

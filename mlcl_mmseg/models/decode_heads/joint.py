@@ -1,7 +1,8 @@
-"""Several heads on the same features, and one head on the features of several passes.
+"""Several heads on the features of several passes.
 
-Any decode head of MMSegmentation can be used. DeepLabV2 heads have a fast path, in which the
-branches of all heads are computed by joint convolutions (:func:`branch_maps`).
+Any decode head of MMSegmentation can be used. DeepLabV2 heads have a fast path: each head is
+computed once on all features that it sees, and heads that see the same features share the
+convolutions of their branches (:func:`branch_maps`).
 """
 
 import itertools
@@ -12,7 +13,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 from torch.profiler import record_function
 
-from .deeplabv2_head import DeepLabV2Head, HeadPart, branch_maps
+from .deeplabv2_head import DeepLabV2Head, branch_maps
 
 # features of a backbone or neck: (B, C, h, w) for each level
 Levels = Sequence[Tensor]
@@ -44,7 +45,8 @@ def head_logits(heads: Sequence[BaseDecodeHead], levels: Levels) -> list[Tensor]
     with record_function('heads'):
         if not can_join(heads):
             return [head(levels) for head in heads]
-        maps = branch_maps([HeadPart(head) for head in heads], levels[heads[0].in_index])
+        weights = [head.branch_weights() for head in heads]
+        maps = branch_maps(heads[0], weights, levels[heads[0].in_index])
         return [head.logits(each) for head, each in zip(heads, maps)]
 
 
@@ -61,43 +63,69 @@ def widened(decode_head: dict, passes: int) -> dict:
     return {**decode_head, 'in_channels': channels * passes if wide is None else wide}
 
 
-def concatenated_logits(
+def logits_of_passes(
+    features: Sequence[Levels],
     heads: Sequence[Sequence[BaseDecodeHead]],
     wide_head: BaseDecodeHead,
-    features: Sequence[Levels],
-    places: Sequence[int] | None = None,
-) -> tuple[list[list[Tensor]], Tensor]:
-    """Compute the logits of heads on one pass each and of a :func:`widened` head on all passes.
-
-    The convolutions of the wide head's branches are linear in its input. In the fast path, their
-    contribution from each pass is therefore computed jointly with the other heads of that pass, and
-    the contributions are added up.
+    wide_inputs: Sequence[Sequence[int]],
+) -> tuple[list[list[Tensor]], list[Tensor]]:
+    """Compute the logits of heads on one pass each and of a :func:`widened` head on several passes.
 
     Args:
+        features (Sequence[Levels]): The features of each pass, all of the same size.
         heads (Sequence[Sequence[BaseDecodeHead]]): For each pass, the heads on this pass alone.
-        wide_head (BaseDecodeHead): The head on all passes.
-        features (Sequence[Levels]): The features of each pass.
-        places (Sequence[int], optional): The position of each pass in the wide head's input. By
-            default, passes are in the given order.
+        wide_head (BaseDecodeHead): The head on several passes.
+        wide_inputs (Sequence[Sequence[int]]): For each application of the wide head, the numbers
+            of the passes whose features it sees, in the order of their channels.
 
     Returns:
-        tuple[list[list[Tensor]], Tensor]: Logits (B, classes, h, w) of ``heads``, and logits of the
-        wide head of the same shape.
+        tuple[list[list[Tensor]], list[Tensor]]: Logits (B, classes, h, w) of ``heads``, and of each
+        application of the wide head.
     """
-    places = range(len(features)) if places is None else places
-    if not can_join([*itertools.chain(*heads), wide_head]):
-        logits = [head_logits(own, levels) for own, levels in zip(heads, features)]
-        in_order = [levels for _, levels in sorted(zip(places, features), key=lambda pair: pair[0])]
-        joined = [torch.cat(each, dim=1) for each in zip(*in_order)]
-        (wide,) = head_logits([wide_head], joined)
-        return logits, wide
-    with record_function('heads'):
-        channels = wide_head.in_channels // len(features)
-        logits, wide_maps = [], []
-        for place, own, levels in zip(places, heads, features):
-            seen = slice(place * channels, (place + 1) * channels)
-            parts = [*map(HeadPart, own), HeadPart(wide_head, seen)]
-            *maps, wide_part = branch_maps(parts, levels[wide_head.in_index])
-            logits.append([head.logits(each) for head, each in zip(own, maps)])
-            wide_maps.append(wide_part)
-        return logits, wide_head.logits([sum(branch) for branch in zip(*wide_maps)])
+    if can_join([*itertools.chain(*heads), wide_head]):
+        with record_function('heads'):
+            return joint_logits([each[wide_head.in_index] for each in features], heads, wide_head, wide_inputs)
+    logits = [head_logits(own, levels) for own, levels in zip(heads, features)]
+    wide = []
+    for passes in wide_inputs:
+        joined = [torch.cat(level, dim=1) for level in zip(*(features[each] for each in passes))]
+        wide += head_logits([wide_head], joined)
+    return logits, wide
+
+
+def joint_logits(
+    features: Sequence[Tensor],
+    heads: Sequence[Sequence[DeepLabV2Head]],
+    wide_head: DeepLabV2Head,
+    wide_inputs: Sequence[Sequence[int]],
+) -> tuple[list[list[Tensor]], list[Tensor]]:
+    """Compute :func:`logits_of_passes` for DeepLabV2 heads on one level.
+
+    The convolutions of the wide head's branches are linear in its input. Their contributions from
+    the passes at each place of its input are therefore computed separately and added up.
+
+    Args:
+        features (Sequence[Tensor]): (B, C, h, w) for each pass.
+        heads (Sequence[Sequence[DeepLabV2Head]]): See :func:`logits_of_passes`.
+        wide_head (DeepLabV2Head): See :func:`logits_of_passes`.
+        wide_inputs (Sequence[Sequence[int]]): See :func:`logits_of_passes`.
+    """
+    narrow = list(dict.fromkeys(itertools.chain(*heads)))
+    places = list(zip(*wide_inputs))
+    weights = [head.branch_weights() for head in narrow]
+    weights += wide_head.branch_weights_of_places(len(places))
+    # the passes that see each set of weights
+    seen = [tuple(n for n, own in enumerate(heads) if head in own) for head in narrow] + places
+    maps: list[list[Tensor]] = [[]] * len(weights)
+    for passes in dict.fromkeys(seen):
+        parts = [number for number, each in enumerate(seen) if each == passes]
+        joined = torch.cat([features[each] for each in passes])
+        found = branch_maps(wide_head, [weights[part] for part in parts], joined)
+        for part, each in zip(parts, found):
+            maps[part] = each
+    logits: list[list[Tensor]] = [[] for _ in features]
+    for head, passes, each in zip(narrow, seen, maps):
+        for number, result in zip(passes, head.logits(each).chunk(len(passes))):
+            logits[number].append(result)
+    wide_maps = [sum(branch) for branch in zip(*maps[len(narrow) :])]
+    return logits, list(wide_head.logits(wide_maps).chunk(len(wide_inputs)))

@@ -31,15 +31,19 @@ def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     """Compute the cross-entropy of every pixel, which is 0 where the label is ignored.
 
     Args:
-        logits (Tensor): (B, C, h, w).
-        label (Tensor): (B, h, w) int64 class indices, 255 = ignore.
+        logits (Tensor): (..., B, C, h, w).
+        label (Tensor): (..., B, h, w) int64 class indices, 255 = ignore.
 
     Returns:
-        Tensor: (B, h, w), float32 or float64.
+        Tensor: (..., B, h, w), float32 or float64.
     """
-    return F.cross_entropy(
-        full_precision(logits), label, ignore_index=IGNORE_INDEX, reduction='none'
+    loss = F.cross_entropy(
+        full_precision(logits.flatten(0, -4)),
+        label.flatten(0, -3),
+        ignore_index=IGNORE_INDEX,
+        reduction='none',
     )
+    return loss.view(label.shape)
 
 
 def source_cross_entropy(
@@ -48,17 +52,20 @@ def source_cross_entropy(
     """Compute the mean cross-entropy over the pixels that are not ignored; 0 if all are ignored.
 
     Args:
-        logits (Tensor): (B, C, h, w), which are resized bilinearly to the label.
+        logits (Tensor): (..., B, C, h, w), which are resized bilinearly to the label. Leading
+            dimensions are those of several heads.
         label (Tensor): (B, H, W) int64 class indices, 255 = ignore.
         global_batch (bool): Whether the mean is computed over the batch of all processes.
         align_corners (bool): See :func:`resize_logits`.
 
     Returns:
-        Tensor: A scalar.
+        Tensor: (...), a scalar for one head.
     """
-    logits = resize_logits(logits, label.shape[1:], align_corners)
+    heads, size = logits.shape[:-4], label.shape[1:]
+    resized = resize_logits(logits.flatten(0, -4), size, align_corners)
+    resized = resized.view(*heads, *logits.shape[-4:-2], *size)
+    loss = pixel_cross_entropy(resized, label.expand(*heads, *label.shape)).sum((-3, -2, -1))
     count = (label != IGNORE_INDEX).sum()
-    loss = pixel_cross_entropy(logits, label).sum()
     return divide_by_count(loss, count, global_batch)
 
 
@@ -66,13 +73,13 @@ def divide_by_count(total: Tensor, count: Tensor, global_batch: bool) -> Tensor:
     """Divide a sum over pixels by their number; 0 if there are no pixels.
 
     Args:
-        total (Tensor): A scalar, the sum over this process's share of the batch.
+        total (Tensor): Sums over this process's share of the batch, of any shape.
         count (Tensor): A scalar, the number of pixels of this share.
         global_batch (bool): Whether to divide such that the mean of the results over all processes
             is the mean over all pixels of the batch.
 
     Returns:
-        Tensor: A scalar.
+        Tensor: Of the same shape.
     """
     if not global_batch:
         return total / count.clamp(min=1)

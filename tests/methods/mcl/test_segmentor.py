@@ -8,6 +8,8 @@ from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.methods.mcl import losses, selection
 from mlcl_mmseg.visualization.columns import Classes, Images, Shares
 
+from ...mcl_losses import source_losses, target_losses
+
 
 def coarse(model):
     """With features on a grid that is coarser than that of the labels."""
@@ -52,7 +54,7 @@ def test_other_processes_are_asked_only_for_a_global_batch(
         monkeypatch.setattr(module, name, lambda share, name=name: asked.append(name) or share)
     model = build_tiny('MCLSegmentor', global_batch=global_batch).double()
     targets = random_batch()['targets']
-    model.target_losses(0, targets)
+    target_losses(model, 0, targets)
     assert {*asked} == ({'sum_of_shares', 'gather_shares'} if global_batch else set())
     asked.clear()
     model.hard_pseudo_label(targets[0]['soft_pseudo_label'], (4, 6))
@@ -63,8 +65,8 @@ def test_losses_resize_as_the_head_is_set(build_tiny, random_batch):
     batch, found = random_batch(), {}
     model = coarse(build_tiny('MCLSegmentor'))
     for model.align_corners in (True, False):
-        source = model.source_losses(batch['source'], batch['targets'])
-        target = model.target_losses(0, batch['targets'])
+        source = source_losses(model, batch)
+        target = target_losses(model, 0, batch['targets'])
         found[model.align_corners] = [
             *source,
             *(value for name, value in target.items() if name.startswith('loss_')),
