@@ -37,6 +37,10 @@ FITTING = (
     'use a checkpoint with the same backbone and heads, from a stage that has them, and not a '
     'stripped one for training'
 )
+# how the backward pass of a step with several targets is divided
+AUTO, TOGETHER, PER_TARGET = 'auto', 'together', 'per_target'
+# name of the last turn of a step per target; the others have the names of the targets
+SOURCE_TURN = 'the source'
 RESUMABLE = 'resume from iter_*.pth, not from best_*.pth or a stripped checkpoint'
 
 
@@ -298,10 +302,15 @@ class MultiTargetSegmentor(DomainSegmentor):
         targets (list[str]): Names of the target domains, in the order of the data set's targets.
         backbone (dict): Config of the backbone.
         decode_head (dict): Config of every classifier: any decode head of MMSegmentation.
+        backward (str): 'together' for one backward pass of the whole loss; 'per_target' for one
+            backward pass of the source's part and one of each target's part, which need less
+            memory for the same gradient. 'auto' is 'together' on GPUs, which have more to do at a
+            time, and 'per_target' on CPUs.
         **kwargs: Keyword arguments of :class:`DomainSegmentor`.
 
     Raises:
-        InputError: If there is no target, one is named twice, or a name contains 'loss'.
+        InputError: If there is no target, one is named twice, a name contains 'loss', or
+            ``backward`` is unknown.
     """
 
     # prefixes of tensors that are needed to compute soft pseudo-labels
@@ -311,8 +320,17 @@ class MultiTargetSegmentor(DomainSegmentor):
     targets: list[str]
 
     def __init__(
-        self, targets: list[str], backbone: dict, decode_head: dict, **kwargs: Any
+        self,
+        targets: list[str],
+        backbone: dict,
+        decode_head: dict,
+        backward: str = AUTO,
+        **kwargs: Any,
     ) -> None:
+        if backward not in (AUTO, TOGETHER, PER_TARGET):
+            raise InputError(
+                f'model.backward is {backward!r}: set it to {AUTO}, {TOGETHER} or {PER_TARGET}.'
+            )
         if not targets or len(set(targets)) < len(targets):
             raise InputError(f'model.targets is {targets}: name one or more domains, each once.')
         for name in targets:
@@ -322,12 +340,22 @@ class MultiTargetSegmentor(DomainSegmentor):
                     'losses: rename the domain.'
                 )
         self.targets = list(targets)
+        self.backward = backward
         super().__init__(backbone=backbone, decode_head=decode_head, **kwargs)
 
     @property
     def num_targets(self) -> int:
         """The number of target domains N."""
         return len(self.targets)
+
+    @property
+    def turns(self) -> Sequence[str | None]:
+        """The parts of the loss, each with its own backward pass; None is the whole loss."""
+        together = self.backward == TOGETHER
+        if self.backward == AUTO:
+            together = next(self.parameters()).is_cuda
+        # DDP reduces gradients in the last turn, which must therefore need all parameters
+        return [None] if together else [*self.targets, SOURCE_TURN]
 
     def _init_decode_head(self, decode_head: dict) -> None:
         super()._init_decode_head(decode_head)

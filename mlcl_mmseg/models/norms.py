@@ -29,7 +29,9 @@ class PassBatchNorm(nn.BatchNorm2d):
         if self.passes == 1 or not self.training:
             return super().forward(inputs)
         if self.momentum is None or not self.track_running_stats:
-            return torch.cat([super(PassBatchNorm, self).forward(each) for each in inputs.chunk(self.passes)])
+            return torch.cat(
+                [super(PassBatchNorm, self).forward(each) for each in inputs.chunk(self.passes)]
+            )
         self.num_batches_tracked.add_(self.passes)
         return BatchNormOfPasses.apply(
             inputs,
@@ -92,7 +94,11 @@ class BatchNormOfPasses(torch.autograd.Function):
         of_inputs, of_weight, of_bias = zip(*found)
         if weight is None:
             return torch.cat(of_inputs), *[None] * 7
-        return torch.cat(of_inputs), *(torch.stack(each).sum(0) for each in (of_weight, of_bias)), *[None] * 5
+        return (
+            torch.cat(of_inputs),
+            *(torch.stack(each).sum(0) for each in (of_weight, of_bias)),
+            *[None] * 5,
+        )
 
 
 def separate_passes(module: nn.Module) -> None:

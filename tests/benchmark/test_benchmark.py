@@ -189,7 +189,11 @@ def test_a_teacher_is_part_of_the_parts(build_tiny, random_batch):  # noqa: F811
 def test_style_is_measured_as_in_a_step(tmp_path, monkeypatch):
     kinds = []
     monkeypatch.setattr(
-        ReinhardTransfer, 'forward', lambda *each: kinds.append(torch.is_autocast_cpu_enabled())
+        ReinhardTransfer,
+        'pairs',
+        lambda _, pairs: (
+            kinds.append(torch.is_autocast_cpu_enabled()) or [content for content, _ in pairs]
+        ),
     )
     for precision, expected in (('fp32', False), ('bf16', True)):
         args = arguments('style', DEMO / 'mlcl.py', precision=precision)

@@ -23,7 +23,7 @@ FROZEN = {
     'model.backbone.norm_eval': True,
 }
 GLOBAL_NORM = {'model.backbone.norm_cfg': dict(type='GlobalBN', requires_grad=True)}
-PER_TARGET = {'model.backward': 'per_target'}
+TOGETHER, PER_TARGET = ({'model.backward': each} for each in ('together', 'per_target'))
 
 
 class Recorder(Hook):
@@ -134,7 +134,7 @@ def test_warmup(compare, norm, steps):
         assert other[1] == pytest.approx(one[1], abs=0.05)
 
 
-@pytest.mark.parametrize('backward', [{}, PER_TARGET], ids=['together', 'per_target'])
+@pytest.mark.parametrize('backward', [TOGETHER, PER_TARGET], ids=['together', 'per_target'])
 @pytest.mark.parametrize('norm', NORMS, ids=['frozen', 'global'])
 @pytest.mark.parametrize('steps', [3, pytest.param(LONG, marks=THOROUGH)])
 def test_mcl(compare, start, norm, backward, steps):

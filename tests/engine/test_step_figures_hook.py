@@ -66,6 +66,7 @@ def without_times(lines):
 def test_a_step_is_read_once_a_turn_and_its_figures_when_they_are_logged(stage, toy_config):
     options = {'default_hooks.logger.interval': 3}
     steps, logged = run(toy_config(stage, 6, 6, **options))
+    # the turn of the network, and that of the discriminators
     turns = 2 if stage == 'warmup' else 1
     # and whether the step before was made, which is known by then
     assert steps[1] == steps[3] == turns + 1

@@ -9,6 +9,7 @@ from mlcl_mmseg.methods.mcl.selection import (
     normalised_entropy,
     select_pseudo_label,
 )
+from mlcl_mmseg.models.style import StyleTransfer
 from mlcl_mmseg.pseudo_labels.encoding import decode, encode
 
 from ..mcl_losses import source_losses, target_losses
@@ -18,7 +19,7 @@ CASES = ['mcl_step_n2_c7', 'mcl_step_n3_c7']
 LOSS, NORM = (dict(rel=rel) for rel in (2e-3, 1e-2))
 
 
-class RecordedStyle(torch.nn.Module):
+class RecordedStyle(StyleTransfer):
     """The released program's style-transferred images, found by content and style."""
 
     def __init__(self, case, num_targets):
@@ -30,15 +31,15 @@ class RecordedStyle(torch.nn.Module):
                 self.add(case, f't{i}_img_strong', f't{j}_img_strong', f't{i}_as_t{j}')
 
     def add(self, case, content, style, result):
-        key = self.key(image_tensor(case[content]), image_tensor(case[style]))
-        self.images[key] = image_tensor(case[result])
+        for pair in zip(*(image_tensor(case[name]) for name in (content, style, result))):
+            self.images[self.key(*pair[:2])] = pair[2]
 
     @staticmethod
     def key(content, style):
         return content.numpy().tobytes() + style.numpy().tobytes()
 
     def forward(self, content, style):
-        return self.images[self.key(content, style)]
+        return torch.stack([self.images[self.key(*pair)] for pair in zip(content, style)])
 
 
 def strong_affine(hflip, width):

@@ -13,7 +13,7 @@ from mlcl_mmseg.deployment.export import DeployedNetwork, differences, export, r
 from mlcl_mmseg.deployment.predictor import Predictor
 from mlcl_mmseg.deployment.segmentor import load_segmentor
 from mlcl_mmseg.deployment.strip import strip
-from mlcl_mmseg.models.decode_heads import logits_of_passes, head_logits, widened
+from mlcl_mmseg.models.decode_heads import head_logits, logits_of_passes, widened
 from mlcl_mmseg.safe_load import read_checkpoint
 
 from ..small_run import load_config

@@ -37,7 +37,7 @@ def test_ensemble_head_takes_n_feature_maps(build_tiny, order):
         [model.domain_heads[0], model.decode_head],
         [],
         [model.domain_heads[2]],
-        [model.domain_heads[0]],
+        [model.decode_head, model.domain_heads[0]],
     ]
     logits, ensembles = logits_of_passes(
         features, heads, model.ensemble_head, [order, [3, *order[:2]]]

@@ -9,9 +9,9 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...errors import InputError
-from ...models.decode_heads import head_logits
+from ...models.decode_heads import logits_of_passes
 from ...models.losses import source_cross_entropy
-from ..base import MultiTargetSegmentor
+from ..base import SOURCE_TURN, MultiTargetSegmentor
 from .discriminator import DiscriminatorBank
 from .losses import GAN_LOSSES, SOURCE, gan_loss, self_information
 
@@ -73,6 +73,7 @@ class AdversarialWarmup(MultiTargetSegmentor):
         self.evaluate_with = evaluate_with
         self.discriminators = DiscriminatorBank([MODELS.build(discriminator) for _ in targets])
         self.discriminators.requires_grad_(False)
+        # of the source by each head, and of each target; stored for the discriminators' turn
         self.self_information_maps: tuple[list[Tensor], list[Tensor]] | None = None
 
     def check_checkpoint(self, state_dict: dict[str, Tensor]) -> None:
@@ -101,32 +102,43 @@ class AdversarialWarmup(MultiTargetSegmentor):
         """Compute the network's losses, and store detached maps for the discriminators' update.
 
         Args:
-            inputs (dict): A batch of :class:`MultiDomainDataPreprocessor`.
+            inputs (dict): A batch of :class:`MultiDomainDataPreprocessor`. If it has an entry
+                ``turn``, one of :attr:`turns`, only that part of the loss is computed.
             data_samples (None): Not used.
 
         Returns:
             dict[str, Tensor]: Weighted scalars ``warmup/loss_source/<domain>`` and
             ``warmup/loss_adversarial/<domain>``.
         """
-        source, losses = inputs['source'], {}
+        source, targets, turn = inputs['source'], inputs['targets'], inputs.get('turn')
         size = source['img'].shape[2:]
-        images = [source['img'], *(target['img'] for target in inputs['targets'])]
-        features, *target_features = self.extract_passes(images)
-        source_maps, target_maps = [], []
-        for domain, logits in zip(self.targets, head_logits(self.domain_heads, features)):
-            losses[f'warmup/loss_source/{domain}'] = source_cross_entropy(
-                logits, source['label'], self.global_batch, self.align_corners
-            )
-            source_maps.append(self_information(logits.detach(), size, self.align_corners))
+        # the source is the first pass, seen by all heads
+        has_source = turn in (None, SOURCE_TURN)
+        indices = [i for i, domain in enumerate(self.targets) if turn in (None, domain)]
+        images = [source['img']] * has_source + [targets[index]['img'] for index in indices]
+        heads = [[*self.domain_heads]] * has_source
+        heads += [[self.domain_heads[index]] for index in indices]
+        logits, _ = logits_of_passes(self.extract_passes(images), heads)
 
-        for index, domain in enumerate(self.targets):
-            (logits,) = head_logits([self.domain_heads[index]], target_features[index])
-            target_map = self_information(logits, size, self.align_corners)
-            fooled = gan_loss(self.discriminators[index](target_map), SOURCE, self.gan)
-            losses[f'warmup/loss_adversarial/{domain}'] = self.adversarial_weight * fooled
-            target_maps.append(target_map.detach())
-
+        losses: dict[str, Tensor] = {}
+        nothing = [source['img'].new_empty(0)] * self.num_targets
+        source_maps, target_maps = self.self_information_maps or ([*nothing], [*nothing])
         self.self_information_maps = source_maps, target_maps
+        if has_source:
+            stacked = torch.stack(logits.pop(0))
+            values = source_cross_entropy(
+                stacked, source['label'], self.global_batch, self.align_corners
+            )
+            for domain, value in zip(self.targets, values):
+                losses[f'warmup/loss_source/{domain}'] = value
+            maps = self_information(stacked.detach().flatten(0, 1), size, self.align_corners)
+            source_maps[:] = maps.chunk(self.num_targets)
+        for index, (own,) in zip(indices, logits):
+            target_map = self_information(own, size, self.align_corners)
+            fooled = gan_loss(self.discriminators[index](target_map), SOURCE, self.gan)
+            name = f'warmup/loss_adversarial/{self.targets[index]}'
+            losses[name] = self.adversarial_weight * fooled
+            target_maps[index] = target_map.detach()
         return losses
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:

@@ -22,15 +22,11 @@ from ...models.losses import (
 )
 from ...pseudo_labels import label_grid
 from ...visualization.columns import Classes, Columns, Images, Shares
-from ..base import MultiTargetSegmentor, PublishedFigures
+from ..base import SOURCE_TURN, MultiTargetSegmentor, PublishedFigures
 from .geometry import warp_pseudo_label
 from .losses import agreement_weight, distillation, masked_mean
 from .released.published import published_figures
 from .selection import select_pseudo_label
-
-TOGETHER, PER_TARGET = 'together', 'per_target'
-# name of the first turn of a step; the others have the names of the targets
-SOURCE = 'the source'
 
 
 class Part(NamedTuple):
@@ -38,12 +34,15 @@ class Part(NamedTuple):
 
     Attributes:
         images (list[Tensor]): (B, 3, H, W) of each pass.
+        styles (list[Tensor | None]): For each pass, the images whose style is transferred to its
+            images; None for images as they are.
         heads (list[list[BaseDecodeHead]]): For each pass, the heads that see its features alone.
         ensemble (list[int]): The passes whose features the ensemble head sees, in the order of its
             input.
     """
 
     images: list[Tensor]
+    styles: list[Tensor | None]
     heads: list[list[BaseDecodeHead]]
     ensemble: list[int]
 
@@ -70,13 +69,7 @@ class MCLSegmentor(MultiTargetSegmentor):
         own_features_first (bool): Order of the ensemble head's input in target i's pass. If True,
             the target's own features come first, as in the authors' released code. If False,
             features are in the order of the domains, as in the source pass (method.md §6-Q5).
-        backward (str): 'together' for one backward pass of the whole loss; 'per_target' for one
-            backward pass of the source's part and one of each target's part, which need less
-            memory for the same gradient.
         **kwargs: Keyword arguments of :class:`MultiTargetSegmentor`.
-
-    Raises:
-        InputError: If ``backward`` is unknown.
     """
 
     stage_name = 'mcl'
@@ -95,13 +88,8 @@ class MCLSegmentor(MultiTargetSegmentor):
         ensemble_weight: float = 0.05,
         cross_sample_mask: bool = True,
         own_features_first: bool = True,
-        backward: str = TOGETHER,
         **kwargs: Any,
     ) -> None:
-        if backward not in (TOGETHER, PER_TARGET):
-            raise InputError(
-                f'model.backward is {backward!r}: set it to {TOGETHER} or {PER_TARGET}.'
-            )
         super().__init__(targets, backbone, decode_head, **kwargs)
         self.style_transfer = MODELS.build(style_transfer)
         self.gamma = gamma
@@ -110,16 +98,10 @@ class MCLSegmentor(MultiTargetSegmentor):
         self.ensemble_weight = ensemble_weight
         self.cross_sample_mask = cross_sample_mask
         self.own_features_first = own_features_first
-        self.backward = backward
 
     def _init_decode_head(self, decode_head: dict) -> None:
         super()._init_decode_head(decode_head)
         self.ensemble_head = MODELS.build(widened(decode_head, self.num_targets))
-
-    @property
-    def turns(self) -> Sequence[str | None]:
-        """The parts of the loss, each with its own backward pass; None is the whole loss."""
-        return [None] if self.backward == TOGETHER else [SOURCE, *self.targets]
 
     def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
         """Compute all losses of one step.
@@ -137,14 +119,14 @@ class MCLSegmentor(MultiTargetSegmentor):
         """
         source, targets, turn = inputs['source'], inputs['targets'], inputs.get('turn')
         parts: dict[str, Part] = {}
-        if turn in (None, SOURCE):
-            parts[SOURCE] = self.source_part(source, targets)
+        if turn in (None, SOURCE_TURN):
+            parts[SOURCE_TURN] = self.source_part(source, targets)
         for index, domain in enumerate(self.targets):
             if turn in (None, domain):
                 parts[domain] = self.target_part(index, targets)
         losses: dict[str, Tensor] = {}
         for name, logits in zip(parts, self.part_logits([*parts.values()])):
-            if name == SOURCE:
+            if name == SOURCE_TURN:
                 losses['mcl/loss_source'] = self.source_losses(logits, source['label']).sum()
                 continue
             index = self.targets.index(name)
@@ -166,7 +148,8 @@ class MCLSegmentor(MultiTargetSegmentor):
             targets (Sequence[dict]): The parts of all targets.
         """
         return Part(
-            [*self.source_styles(source, targets), source['img']],
+            [source['img']] * (self.num_targets + 1),
+            [*(target['img'] for target in targets), None],
             [*([head] for head in self.domain_heads), [self.decode_head]],
             [*range(self.num_targets)],
         )
@@ -178,17 +161,30 @@ class MCLSegmentor(MultiTargetSegmentor):
             index (int): Index i of the target.
             targets (Sequence[dict]): The parts of all targets in the batch.
         """
-        styled = self.target_styles(index, targets)
-        order = [index, *styled]
         passes = range(self.num_targets)
+        others = [j for j in passes if j != index]
+        order = [index, *others]
         return Part(
-            [targets[index]['strong_img'], *styled.values()],
+            [targets[index]['strong_img']] * self.num_targets,
+            [None, *(targets[j]['strong_img'] for j in others)],
             [
                 [self.domain_heads[index], self.decode_head],
-                *([self.domain_heads[j]] for j in styled),
+                *([self.domain_heads[j]] for j in others),
             ],
             [*passes] if self.own_features_first else sorted(passes, key=order.__getitem__),
         )
+
+    def images_of(self, parts: Sequence[Part]) -> list[Tensor]:
+        """Return the images of all passes, (B, 3, H, W) each; styles are transferred in one call.
+
+        Args:
+            parts (Sequence[Part]): The parts.
+        """
+        passes = [each for part in parts for each in zip(part.images, part.styles)]
+        pairs = [pair for pair in passes if pair[1] is not None]
+        with record_function('style'):
+            styled = iter(self.style_transfer.pairs(pairs) if pairs else [])
+        return [image if style is None else next(styled) for image, style in passes]
 
     def part_logits(self, parts: Sequence[Part]) -> list[list[Tensor]]:
         """Compute the logits of several parts, all passes as one batch.
@@ -202,7 +198,7 @@ class MCLSegmentor(MultiTargetSegmentor):
         """
         starts = [0, *itertools.accumulate(len(part.images) for part in parts)]
         every, ensembles = logits_of_passes(
-            self.extract_passes([image for part in parts for image in part.images]),
+            self.extract_passes(self.images_of(parts)),
             [heads for part in parts for heads in part.heads],
             self.ensemble_head,
             [[start + each for each in part.ensemble] for start, part in zip(starts, parts)],
@@ -265,21 +261,6 @@ class MCLSegmentor(MultiTargetSegmentor):
             agreement=weight.mean(),
         )
 
-    def source_styles(self, source: dict, targets: Sequence[dict]) -> list[Tensor]:
-        """Transfer the source's images to the colours of each target, N tensors (B, 3, H, W)."""
-        with record_function('style'):
-            return [self.style_transfer(source['img'], target['img']) for target in targets]
-
-    def target_styles(self, index: int, targets: Sequence[dict]) -> dict[int, Tensor]:
-        """Transfer a target's strong views to the colours of each other target, by its index."""
-        strong = targets[index]['strong_img']
-        with record_function('style'):
-            return {
-                j: self.style_transfer(strong, target['strong_img'])
-                for j, target in enumerate(targets)
-                if j != index
-            }
-
     @torch.no_grad()
     def soft_view(self, index: int, target: dict) -> Tensor:
         """Return the soft pseudo-labels of a target's weak view, from files or the teacher.
@@ -339,7 +320,7 @@ class MCLSegmentor(MultiTargetSegmentor):
     def source_columns(self, inputs: dict) -> Columns:
         """Add the source in the colours of each target to the columns."""
         columns = super().source_columns(inputs)
-        styles = self.source_styles(inputs['source'], inputs['targets'])
+        styles = self.images_of([self.source_part(inputs['source'], inputs['targets'])])
         for name, styled in zip(self.targets, styles):
             columns[f'in the colours of {name}'] = Images(styled)
         return columns
@@ -358,8 +339,10 @@ class MCLSegmentor(MultiTargetSegmentor):
         if is_labelled:
             selected = self.pseudo_label(index, target)
             columns['selected pseudo-label'] = Classes(strong, selected)
-        for j, styled in self.target_styles(index, inputs['targets']).items():
-            columns[f'in the colours of {self.targets[j]}'] = Images(styled)
+        others = [name for name in self.targets if name != self.targets[index]]
+        _, *styles = self.images_of([self.target_part(index, inputs['targets'])])
+        for name, styled in zip(others, styles):
+            columns[f'in the colours of {name}'] = Images(styled)
         return columns
 
     def validation_columns(self, images: Tensor, domain: str) -> Columns:
@@ -377,9 +360,11 @@ class MCLSegmentor(MultiTargetSegmentor):
         return published_figures(config)
 
     def measured_operations(self, inputs: dict) -> dict[str, Callable[[], Any]]:
-        """Return style transfer of the source to a target, and selection of pseudo-labels."""
-        source, target = inputs['source'], inputs['targets'][0]
+        """Return all style transfers of a step, and the selection of a target's pseudo-labels."""
+        source, targets = inputs['source'], inputs['targets']
+        parts = [self.source_part(source, targets)]
+        parts += [self.target_part(index, targets) for index in range(self.num_targets)]
         return dict(
-            style=lambda: self.style_transfer(source['img'], target['img']),
-            select=lambda: self.pseudo_label(0, target),
+            style=lambda: self.images_of(parts),
+            select=lambda: self.pseudo_label(0, targets[0]),
         )

@@ -66,15 +66,15 @@ def widened(decode_head: dict, passes: int) -> dict:
 def logits_of_passes(
     features: Sequence[Levels],
     heads: Sequence[Sequence[BaseDecodeHead]],
-    wide_head: BaseDecodeHead,
-    wide_inputs: Sequence[Sequence[int]],
+    wide_head: BaseDecodeHead | None = None,
+    wide_inputs: Sequence[Sequence[int]] = (),
 ) -> tuple[list[list[Tensor]], list[Tensor]]:
     """Compute the logits of heads on one pass each and of a :func:`widened` head on several passes.
 
     Args:
         features (Sequence[Levels]): The features of each pass, all of the same size.
         heads (Sequence[Sequence[BaseDecodeHead]]): For each pass, the heads on this pass alone.
-        wide_head (BaseDecodeHead): The head on several passes.
+        wide_head (BaseDecodeHead, optional): The head on several passes.
         wide_inputs (Sequence[Sequence[int]]): For each application of the wide head, the numbers
             of the passes whose features it sees, in the order of their channels.
 
@@ -82,9 +82,11 @@ def logits_of_passes(
         tuple[list[list[Tensor]], list[Tensor]]: Logits (B, classes, h, w) of ``heads``, and of each
         application of the wide head.
     """
-    if can_join([*itertools.chain(*heads), wide_head]):
+    every = [*itertools.chain(*heads), *([] if wide_head is None else [wide_head])]
+    if can_join(every):
         with record_function('heads'):
-            return joint_logits([each[wide_head.in_index] for each in features], heads, wide_head, wide_inputs)
+            levels = [each[every[0].in_index] for each in features]
+            return joint_logits(levels, heads, wide_head, wide_inputs)
     logits = [head_logits(own, levels) for own, levels in zip(heads, features)]
     wide = []
     for passes in wide_inputs:
@@ -96,7 +98,7 @@ def logits_of_passes(
 def joint_logits(
     features: Sequence[Tensor],
     heads: Sequence[Sequence[DeepLabV2Head]],
-    wide_head: DeepLabV2Head,
+    wide_head: DeepLabV2Head | None,
     wide_inputs: Sequence[Sequence[int]],
 ) -> tuple[list[list[Tensor]], list[Tensor]]:
     """Compute :func:`logits_of_passes` for DeepLabV2 heads on one level.
@@ -107,25 +109,31 @@ def joint_logits(
     Args:
         features (Sequence[Tensor]): (B, C, h, w) for each pass.
         heads (Sequence[Sequence[DeepLabV2Head]]): See :func:`logits_of_passes`.
-        wide_head (DeepLabV2Head): See :func:`logits_of_passes`.
+        wide_head (DeepLabV2Head, optional): See :func:`logits_of_passes`.
         wide_inputs (Sequence[Sequence[int]]): See :func:`logits_of_passes`.
     """
     narrow = list(dict.fromkeys(itertools.chain(*heads)))
-    places = list(zip(*wide_inputs))
     weights = [head.branch_weights() for head in narrow]
-    weights += wide_head.branch_weights_of_places(len(places))
     # the passes that see each set of weights
-    seen = [tuple(n for n, own in enumerate(heads) if head in own) for head in narrow] + places
+    seen = [tuple(n for n, own in enumerate(heads) if head in own) for head in narrow]
+    if wide_head is not None:
+        places = list(zip(*wide_inputs))
+        weights += wide_head.branch_weights_of_places(len(places))
+        seen += places
     maps: list[list[Tensor]] = [[]] * len(weights)
     for passes in dict.fromkeys(seen):
         parts = [number for number, each in enumerate(seen) if each == passes]
         joined = torch.cat([features[each] for each in passes])
-        found = branch_maps(wide_head, [weights[part] for part in parts], joined)
+        found = branch_maps((wide_head or narrow[0]), [weights[part] for part in parts], joined)
         for part, each in zip(parts, found):
             maps[part] = each
-    logits: list[list[Tensor]] = [[] for _ in features]
-    for head, passes, each in zip(narrow, seen, maps):
-        for number, result in zip(passes, head.logits(each).chunk(len(passes))):
-            logits[number].append(result)
+    results = {
+        (head, number): result
+        for head, passes, each in zip(narrow, seen, maps)
+        for number, result in zip(passes, head.logits(each).chunk(len(passes)))
+    }
+    logits = [[results[head, number] for head in own] for number, own in enumerate(heads)]
+    if wide_head is None:
+        return logits, []
     wide_maps = [sum(branch) for branch in zip(*maps[len(narrow) :])]
     return logits, list(wide_head.logits(wide_maps).chunk(len(wide_inputs)))

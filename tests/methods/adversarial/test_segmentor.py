@@ -28,6 +28,22 @@ def test_losses_resize_as_the_head_is_set(build_tiny, random_batch, align_corner
         torch.testing.assert_close(found[f'warmup/loss_adversarial/t{i}'], 3 * fooled)
 
 
+def test_the_turns_add_up_to_the_whole_loss(build_tiny, random_batch):
+    """The losses, and the maps that are stored for the discriminators."""
+    model = build_tiny('AdversarialWarmup', backward='per_target').double().eval()
+    assert [*model.turns] == ['t0', 't1', 'the source']
+    batch, found = random_batch(), {}
+    whole = model.loss(batch)
+    maps = [[*each] for each in model.self_information_maps]
+    for stored in model.self_information_maps:
+        stored[:] = [torch.empty(0)] * 2
+    for turn in model.turns:
+        found.update(model.loss(dict(batch, turn=turn)))
+    torch.testing.assert_close(found, {name: whole[name] for name in found})
+    assert {*found} == {*whole}
+    torch.testing.assert_close([*model.self_information_maps], maps)
+
+
 @pytest.mark.parametrize('num_targets', [1, 2, 3])
 def test_the_decode_head_is_the_last_one(build_tiny, num_targets):
     model = build_tiny('AdversarialWarmup', num_targets)

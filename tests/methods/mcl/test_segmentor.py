@@ -22,21 +22,21 @@ def test_default_settings(build_tiny):
     assert (model.gamma, model.selection_quantile, model.entropy_floor) == (1.0, 0.5, 0.25)
     assert model.ensemble_weight == 0.05
     assert model.cross_sample_mask and model.own_features_first and model.global_batch
-    assert [*model.turns] == [None]
+    assert [*model.turns] == ['t0', 't1', 'the source']
 
 
 def test_unknown_backward(build_tiny):
-    with pytest.raises(InputError, match="model.backward is 'all': set it to together"):
+    with pytest.raises(InputError, match="model.backward is 'all': set it to auto, together"):
         build_tiny('MCLSegmentor', backward='all')
 
 
 def test_the_turns_add_up_to_the_whole_loss(build_tiny, random_batch):
     model = build_tiny('MCLSegmentor', backward='per_target').double().eval()
-    assert [*model.turns] == ['the source', 't0', 't1']
+    assert [*model.turns] == ['t0', 't1', 'the source']
     batch, total = random_batch(), {}
     whole = model.loss(batch)
     parts = [model.loss(dict(batch, turn=turn)) for turn in model.turns]
-    assert [*parts[0]] == ['mcl/loss_source']
+    assert [*parts[-1]] == ['mcl/loss_source']
     for part in parts:
         for name, value in part.items():
             total[name] = total.get(name, 0) + value
@@ -162,5 +162,8 @@ def test_measured_operations(build_tiny, random_batch):
     operations = model.measured_operations(batch)
     assert {*operations} == {'style', 'select'}
     styled = model.style_transfer(batch['source']['img'], first['img'])
-    assert torch.equal(operations['style'](), styled)
+    # the source in the style of each target, the source itself, each target and its other style
+    images = operations['style']()
+    assert len(images) == 3 + 2 + 2
+    assert torch.equal(images[0], styled)
     assert torch.equal(operations['select'](), model.pseudo_label(0, first))
