@@ -20,6 +20,9 @@ from ..errors import InputError
 from ..global_batch import sum_of_shares
 from .iou import iou
 
+# rows of pixels that a GPU counts separately
+ROWS = 32
+
 
 @METRICS.register_module()
 class DomainIoUMetric(IoUMetric):
@@ -167,28 +170,49 @@ def save_prediction(prediction: Tensor, path: Path) -> None:
 def count_pairs(label: Tensor, prediction: Tensor, num_classes: int, ignore_index: int) -> Tensor:
     """Count an image's pixels by label and prediction, exactly and without a synchronisation.
 
-    ``torch.bincount`` and indexing by a mask would make the host wait for the device.
-
     Args:
         label (Tensor): (H, W) int64 class indices.
-        prediction (Tensor): (H, W) int64 class indices.
-        num_classes (int): Number of classes C.
-        ignore_index (int): Label of ignored pixels.
+        prediction (Tensor): (H, W) int64 class indices from 0.
+        num_classes (int): Number of classes C, at most 256.
+        ignore_index (int): Label of ignored pixels, from 0 to 255.
 
     Returns:
         Tensor: (C² + 2,) int64: the counts of the C² pairs (label, prediction), row by row; the
         number of ignored pixels; and the number of pixels whose label or prediction is not a class.
     """
-    bins = num_classes**2 + 2
-    pair = label * num_classes + prediction
-    known = (label >= 0) & (label < num_classes) & (prediction < num_classes)
-    pair = pair.where(known, num_classes**2 + 1).where(label != ignore_index, num_classes**2)
-    # separate bins for each row of pixels reduce conflicts between parallel additions
-    height = label.shape[0]
-    pair = pair + torch.arange(height, device=pair.device)[:, None] * bins
-    counts = pair.new_zeros(height * bins)
-    counts.scatter_add_(0, pair.flatten(), pair.new_ones(()).expand(pair.numel()))
-    return counts.view(height, bins).sum(0)
+    # 258 rows for the labels from -1 to 256, of which both ends are no classes; one column for
+    # predictions that are no classes; their product can exceed 16 bits only with many classes
+    width = num_classes + 1
+    kind = torch.int16 if 258 * width < 2**15 else torch.int32
+    row, column = label.clamp(-1, 256).to(kind) + 1, prediction.clamp(max=num_classes).to(kind)
+    counts = histogram(row * width + column, 258 * width).view(258, width)
+    pairs, ignored = counts[1:width, :num_classes], counts[ignore_index + 1].sum()
+    others = label.numel() - pairs.sum() - ignored
+    return torch.cat([pairs.flatten(), torch.stack([ignored, others])])
+
+
+def histogram(values: Tensor, bins: int) -> Tensor:
+    """Count how often each value from 0 to ``bins`` - 1 occurs.
+
+    Args:
+        values (Tensor): (H, W) whole numbers.
+        bins (int): The number of values.
+
+    Returns:
+        Tensor: (bins,) int64.
+    """
+    if values.is_cuda:
+        return parallel_histogram(values, bins)
+    return torch.bincount(values.flatten(), minlength=bins)
+
+
+def parallel_histogram(values: Tensor, bins: int) -> Tensor:
+    """Compute :func:`histogram` without the synchronisation of ``torch.bincount`` on GPUs."""
+    # separate bins for some rows reduce conflicts between parallel additions
+    rows = torch.arange(len(values), device=values.device)[:, None] % ROWS
+    counts = values.new_zeros(ROWS * bins, dtype=torch.long)
+    counts.scatter_add_(0, (rows * bins + values).flatten(), counts.new_ones(values.numel()))
+    return counts.view(ROWS, bins).sum(0)
 
 
 def gather_scores(

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.evaluation import domain_iou_metric
-from mlcl_mmseg.evaluation.domain_iou_metric import count_pairs
+from mlcl_mmseg.evaluation.domain_iou_metric import count_pairs, histogram, parallel_histogram
 
 
 def sample(domain, label, prediction, name='frame'):
@@ -63,6 +63,18 @@ def test_counts_pixel_by_pixel(seed, height, width, num_classes):
     found = count_pairs(torch.tensor(label), torch.tensor(prediction), num_classes, 255)
     assert found[:-2].tolist() == expected.flatten().tolist()
     assert found[-2:].tolist() == [(label == 255).sum(), 0]
+
+
+def test_gpus_count_the_same():
+    values = torch.randint(50, (70, 9), generator=torch.Generator().manual_seed(0)).short()
+    assert torch.equal(parallel_histogram(values, 60), histogram(values, 60))
+
+
+def test_what_is_no_class():
+    """Labels of any size, and predictions beyond the classes; ignored pixels are only ignored."""
+    label = torch.tensor([[-7, -1, 2, 254, 256, 70000, 255, 255, 0, 1]])
+    prediction = torch.tensor([[0, 0, 0, 0, 0, 0, 1, 300, 2, 300]])
+    assert count_pairs(label, prediction, 2, 255).tolist() == [0, 0, 0, 0, 2, 8]
 
 
 def test_an_evaluation_starts_from_nothing_and_keeps_its_counts(metric):
