@@ -33,7 +33,10 @@ class PassBatchNorm(nn.BatchNorm2d):
                 [super(PassBatchNorm, self).forward(each) for each in inputs.chunk(self.passes)]
             )
         self.num_batches_tracked.add_(self.passes)
-        return BatchNormOfPasses.apply(
+        # compiled, elementary operations become few kernels; one by one, they would be many
+        is_compiled = torch.compiler.is_compiling()
+        normalise = normalise_passes if is_compiled else BatchNormOfPasses.apply
+        return normalise(
             inputs,
             self.weight,
             self.bias,
@@ -99,6 +102,39 @@ class BatchNormOfPasses(torch.autograd.Function):
             *(torch.stack(each).sum(0) for each in (of_weight, of_bias)),
             *[None] * 5,
         )
+
+
+def normalise_passes(
+    inputs: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor,
+    running_var: Tensor,
+    passes: int,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """Compute :class:`BatchNormOfPasses` for all passes at once, by elementary operations.
+
+    Running statistics are the sum of what each of the successive updates leaves of its pass.
+    """
+    grouped = inputs.unflatten(0, (passes, -1))
+    grouped = grouped.float() if inputs.dtype != torch.float64 else grouped
+    variance, mean = torch.var_mean(grouped, dim=(1, 3, 4), correction=0, keepdim=True)
+    with torch.no_grad():
+        count = grouped[0].numel() / len(running_mean)
+        left = [(1 - momentum) ** (passes - 1 - number) for number in range(passes)]
+        shares = momentum * mean.new_tensor(left)
+        for running, found in (
+            (running_mean, mean),
+            (running_var, variance * (count / (count - 1))),
+        ):
+            update = (shares[:, None] * found.view(passes, -1)).sum(0)
+            running.mul_((1 - momentum) ** passes).add_(update)
+    result = (grouped - mean) * torch.rsqrt(variance + eps)
+    if weight is not None and bias is not None:
+        result = result * weight[:, None, None] + bias[:, None, None]
+    return result.to(inputs.dtype).flatten(0, 1)
 
 
 def separate_passes(module: nn.Module) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from mlcl_mmseg.models import GlobalBatchNorm
+from mlcl_mmseg.models.norms import BatchNormOfPasses, normalise_passes
 
 FORK = multiprocessing.get_context('fork')
 STEPS, SHARE, WORLD_SIZE = 3, 2, 2
@@ -52,3 +53,20 @@ def test_shares_are_normalised_as_the_whole_batch(tmp_path, settings):
         assert state.keys() == norm.state_dict().keys()
         for name, value in norm.state_dict().items():
             torch.testing.assert_close(state[name], value, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('normalise', [BatchNormOfPasses.apply, normalise_passes])
+@pytest.mark.parametrize('affine', [True, False])
+def test_passes_of_a_batch_are_batches(normalise, affine):
+    """Results, gradients and running statistics of three batches, one after the other."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(6, 4, 5, 7, generator=generator, dtype=torch.float64, requires_grad=True)
+    norm = nn.BatchNorm2d(4, affine=affine, momentum=0.3).double()
+    running = norm.running_mean.clone(), norm.running_var.clone()
+    wanted = torch.cat([norm(each * 3 + 1) for each in inputs.chunk(3)])
+    found = normalise(inputs * 3 + 1, norm.weight, norm.bias, *running, 3, 0.3, norm.eps)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(running, (norm.running_mean, norm.running_var))
+    learned = [inputs, *norm.parameters()]
+    gradients = [torch.autograd.grad(each.sin().sum(), learned) for each in (found, wanted)]
+    torch.testing.assert_close(*gradients)
