@@ -69,7 +69,7 @@ def count_gradients(roots: Sequence[Any] | dict) -> Counter:
 def add_gradient(received: dict, node: Any, index: int, gradient: Tensor) -> None:
     """Add a gradient to those of a node's result, in its shape and dtype as the engine does."""
     expected = node._input_metadata[index]
-    if gradient.shape != expected.shape:
+    if list(gradient.shape) != list(expected.shape):
         gradient = gradient.sum_to_size(expected.shape)
     if gradient.dtype != expected.dtype:
         gradient = gradient.to(expected.dtype)
@@ -93,16 +93,15 @@ def compute(node: Any, gradients: dict[int, Tensor]) -> Sequence[Tensor | None]:
             leaf.grad += gradient
         return []
     values = [gradients.get(index) for index in range(len(node._input_metadata))]
-    if not isinstance(node, BackwardCFunction):
-        results = node(*values)
+    if isinstance(node, BackwardCFunction):
+        results = node.apply(*map(or_zeros, values, node._input_metadata))
     else:
-        # PyTorch gives zeros to a function written in Python where there is no gradient
-        results = node.apply(
-            *(
-                torch.zeros(each.shape, dtype=each.dtype, device=each.device)
-                if value is None
-                else value
-                for value, each in zip(values, node._input_metadata)
-            )
-        )
+        results = node(*values)
     return results if isinstance(results, tuple) else (results,)
+
+
+def or_zeros(gradient: Tensor | None, expected: Any) -> Tensor:
+    """Return a gradient, or zeros, which a function written in Python gets where there is none."""
+    if gradient is not None:
+        return gradient
+    return torch.zeros(expected.shape, dtype=expected.dtype, device=expected.device)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
+from torch.autograd import _get_sequence_nr  # type: ignore[attr-defined]
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -27,8 +28,8 @@ WITHOUT_FAKE = (aten._fused_sgd_.default, aten._amp_update_scale_.default)
 COPIES = (aten._to_copy.default, aten.copy_.default)
 # they return memory as it is
 ALLOCATING = ('empty', 'empty_strided', 'empty_like', 'new_empty', 'new_empty_strided')
-# in-place operations that do not read what they overwrite
-OVERWRITING = ('copy_', 'fill_', 'zero_')
+# operations that do not read their first argument, besides new_... and ..._like
+OVERWRITING = ('copy_', 'fill_', 'zero_', 'bernoulli_', 'uniform_')
 
 
 class Operation(NamedTuple):
@@ -66,7 +67,7 @@ class OperationCounter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
         self.waits: Counter[str] = Counter()
         self.copies: Counter[str] = Counter()
@@ -128,7 +129,7 @@ class OperationCounter(TorchDispatchMode):
         elif func.name().startswith(EXIT):
             self.ranges.pop()
         self.part = next((each for each in reversed(self.ranges) if each in PARTS), REST)
-        self.first_numbers.append(torch.autograd._get_sequence_nr())
+        self.first_numbers.append(_get_sequence_nr())
         self.parts.append(self.part)
 
     @contextmanager
@@ -179,9 +180,11 @@ def moved_bytes(
     func: OpOverload, args: tuple, inputs: Sequence[Tensor], results: Sequence[Tensor]
 ) -> int:
     """Bytes of an operation's inputs and results on the device, 0 if it only makes a view."""
-    if func.is_view or func._opname in (*ALLOCATING, '_unsafe_view'):
+    name = func._opname
+    if func.is_view or name in (*ALLOCATING, '_unsafe_view'):
         return 0
-    read = inputs[1:] if func._opname in OVERWRITING else inputs
+    skips = name in OVERWRITING or name.startswith('new_') or name.endswith('_like')
+    read = inputs[1:] if skips else inputs
     # operations on many tensors change them and return nothing
     written = results or [
         tensor

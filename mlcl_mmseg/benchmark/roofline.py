@@ -26,7 +26,7 @@ class Card(NamedTuple):
         link (float): Bandwidth between cards in 10⁹ bytes a second and direction.
     """
 
-    tflops: dict[str, float] = dict(fp32=67, tf32=495, bf16=989, fp16=989)  # noqa: RUF012
+    tflops: dict[str, float] = dict(fp32=67, tf32=495, bf16=989, fp16=989)
     bandwidth: float = 3.35
     link: float = 450
 

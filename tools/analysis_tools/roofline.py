@@ -1,7 +1,7 @@
-"""Estimate the time of training steps on a GPU that is not there: mlcl roofline CONFIG [CONFIG ...].
+"""Estimate the time of training steps on a GPU: mlcl roofline CONFIG [CONFIG ...].
 
-The operations of a step are counted on tensors without values. It prints two tables and, as the
-last line, the same figures as JSON.
+No GPU is needed: the operations of a step are counted on tensors without values. It prints two
+tables and, as the last line, the same figures as JSON.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--gpus', type=count, default=8, help='number of cards that train together (default: 8)'
     )
-    parser.add_argument('--markdown', action='store_true', help='print the tables as Markdown')
+    parser.add_argument('--markdown', action='store_true', help='print only tables, as Markdown')
     for title, arguments in (
         ("the card, by default an H100 SXM as in NVIDIA's data sheet", OF_CARD),
         ('assumptions', ASSUMED),
@@ -136,7 +136,8 @@ def main() -> None:
         if args.markdown:
             table.set_style(TableStyle.MARKDOWN)
         print(f'{title}\n\n{table}\n')
-    print(json.dumps(found))
+    if not args.markdown:
+        print(json.dumps(found))
 
 
 if __name__ == '__main__':
