@@ -92,9 +92,10 @@ def compute(node: Any, gradients: dict[int, Tensor]) -> Sequence[Tensor | None]:
         else:
             leaf.grad += gradient
         return []
-    values = [gradients.get(index) for index in range(len(node._input_metadata))]
+    expected = node._input_metadata
+    values = [gradients.get(index) for index in range(len(expected))]
     if isinstance(node, BackwardCFunction):
-        results = node.apply(*map(or_zeros, values, node._input_metadata))
+        results = node.apply(*map(or_zeros, values, expected))
     else:
         results = node(*values)
     return results if isinstance(results, tuple) else (results,)
