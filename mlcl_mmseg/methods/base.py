@@ -39,7 +39,7 @@ FITTING = (
 )
 # how the backward pass of a step with several targets is divided
 AUTO, TOGETHER, PER_TARGET = 'auto', 'together', 'per_target'
-# name of the last turn of a step per target; the others have the names of the targets
+# name of the source's turn of a step per target; the others have the names of the targets
 SOURCE_TURN = 'the source'
 RESUMABLE = 'resume from iter_*.pth, not from best_*.pth or a stripped checkpoint'
 

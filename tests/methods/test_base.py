@@ -55,7 +55,7 @@ def test_every_turn_has_a_pass_of_its_own(build_tiny, random_batch):
     loss = model.loss
     model.loss = lambda inputs, samples=None: turns.append(inputs['turn']) or loss(inputs)
     model.train_step(random_batch(), OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)))
-    assert turns == ['t0', 't1', 'the source']
+    assert turns == ['the source', 't0', 't1']
 
 
 def test_a_neck_belongs_to_the_features(build_tiny):

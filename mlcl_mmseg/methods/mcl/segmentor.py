@@ -103,6 +103,13 @@ class MCLSegmentor(MultiTargetSegmentor):
         super()._init_decode_head(decode_head)
         self.ensemble_head = MODELS.build(widened(decode_head, self.num_targets))
 
+    @property
+    def turns(self) -> Sequence[str | None]:
+        """The parts of the loss, each with its own backward pass; None is the whole loss."""
+        *others, last = super().turns
+        # the source has most passes: its turn comes before there are gradients in memory
+        return [last, *others]
+
     def loss(self, inputs: dict, data_samples: None = None) -> dict[str, Tensor]:
         """Compute all losses of one step.
 

@@ -22,7 +22,7 @@ def test_default_settings(build_tiny):
     assert (model.gamma, model.selection_quantile, model.entropy_floor) == (1.0, 0.5, 0.25)
     assert model.ensemble_weight == 0.05
     assert model.cross_sample_mask and model.own_features_first and model.global_batch
-    assert [*model.turns] == ['t0', 't1', 'the source']
+    assert [*model.turns] == ['the source', 't0', 't1']
 
 
 def test_unknown_backward(build_tiny):
@@ -32,11 +32,11 @@ def test_unknown_backward(build_tiny):
 
 def test_the_turns_add_up_to_the_whole_loss(build_tiny, random_batch):
     model = build_tiny('MCLSegmentor', backward='per_target').double().eval()
-    assert [*model.turns] == ['t0', 't1', 'the source']
+    assert [*model.turns] == ['the source', 't0', 't1']
     batch, total = random_batch(), {}
     whole = model.loss(batch)
     parts = [model.loss(dict(batch, turn=turn)) for turn in model.turns]
-    assert [*parts[-1]] == ['mcl/loss_source']
+    assert [*parts[0]] == ['mcl/loss_source']
     for part in parts:
         for name, value in part.items():
             total[name] = total.get(name, 0) + value
