@@ -5,6 +5,7 @@ see only padding, and two others see only 17 of the 41 columns. Four fifths of t
 are therefore by zero.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -56,39 +57,69 @@ def windows(size: Sequence[int], dilation: int) -> Iterator[Window]:
 
 
 class WindowConvolution(torch.autograd.Function):
-    """A dilated 3×3 convolution, computed as one matrix product per tap."""
+    """Dilated 3×3 convolutions of the same features, computed as one matrix product per tap."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, dilation: int) -> Tensor:
-        """Convolve (B, h, w, C) features with (9, O, C) weights; returns (B, h, w, O)."""
-        ctx.save_for_backward(features, weight)
+    def forward(ctx: Any, features: Tensor, dilation: int, *weights: Tensor) -> Tensor:
+        """Convolve (B, h, w, C) features with (O, C, 3, 3) weights; returns (B, h, w, sum of O)."""
+        ctx.save_for_backward(features, *weights)
         ctx.dilation = dilation
+        places = columns_of(weights)
+        result = features.new_empty(*features.shape[:3], places[-1].stop)
         # flattened, since a product of 4D windows is computed as a slow batch of small products
-        result = (features.flatten(0, 2) @ weight[4].t()).view(*features.shape[:3], -1)
+        flat, flat_result = features.flatten(0, 2), result.flatten(0, 2)
+        for weight, columns in zip(weights, places):
+            torch.mm(flat, tap_of(weight, 4).t(), out=flat_result[:, columns])
         for tap, seen, place in windows(features.shape[1:3], dilation):
-            part = result[place]
-            window = features[seen].flatten(0, 2)
-            part += (window @ weight[tap].t()).view(part.shape)
+            window, part = features[seen].flatten(0, 2), result[place]
+            for weight, columns in zip(weights, places):
+                product = window @ tap_of(weight, tap).t()
+                part[..., columns] += product.view(*part.shape[:3], -1)
         return result
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Compute the gradients of features and weights."""
-        features, weight = ctx.saved_tensors
+        features, *weights = ctx.saved_tensors
         gradient = gradient.contiguous()
-        of_features = (gradient.flatten(0, 2) @ weight[4]).view(features.shape)
-        of_weight = torch.empty_like(weight)
-        torch.mm(gradient.flatten(0, 2).t(), features.flatten(0, 2), out=of_weight[4])
+        places = columns_of(weights)
+        of_weights = [torch.empty_like(weight) for weight in weights]
+
+        def products(tap: int, of_result: Tensor, seen: Tensor) -> Tensor:
+            """Set the gradients of a tap's weights; return that of the features it sees."""
+            parts = [of_result[:, columns] for columns in places]
+            for part, of_weight in zip(parts, of_weights):
+                torch.mm(part.t(), seen, out=tap_of(of_weight, tap))
+            of_seen = parts[0] @ tap_of(weights[0], tap)
+            for part, weight in zip(parts[1:], weights[1:]):
+                of_seen.addmm_(part, tap_of(weight, tap))
+            return of_seen
+
+        of_features = products(4, gradient.flatten(0, 2), features.flatten(0, 2))
+        of_features = of_features.view(features.shape)
         unseen = {*range(9)} - {4}
         for tap, seen, place in windows(features.shape[1:3], ctx.dilation):
-            part = gradient[place].flatten(0, 2)
-            window = features[seen]
-            torch.mm(part.t(), window.flatten(0, 2), out=of_weight[tap])
-            of_features[seen] += (part @ weight[tap]).view(window.shape)
+            of_seen = products(tap, gradient[place].flatten(0, 2), features[seen].flatten(0, 2))
+            of_features[seen] += of_seen.view(features[seen].shape)
             unseen.remove(tap)
         for tap in unseen:
-            of_weight[tap].zero_()
-        return of_features, of_weight, None
+            for of_weight in of_weights:
+                tap_of(of_weight, tap).zero_()
+        return of_features, None, *of_weights
+
+
+def columns_of(weights: Sequence[Tensor]) -> list[slice]:
+    """Return the output channels of each of several convolutions in their joint result."""
+    ends = [*itertools.accumulate(len(weight) for weight in weights)]
+    return [slice(end - len(weight), end) for weight, end in zip(weights, ends)]
+
+
+def tap_of(weight: Tensor, tap: int) -> Tensor:
+    """Return a view (O, C) of one tap of weights (O, C, 3, 3).
+
+    In the layout channels last, its rows are contiguous, as matrix products need them.
+    """
+    return weight[:, :, tap // 3, tap % 3]
 
 
 def dilated_convolution(
@@ -114,6 +145,5 @@ def dilated_convolution(
     trains = torch.is_grad_enabled()
     if not trains or useful_share(features.shape[2:], dilation) >= window_share:
         return F.conv2d(features, torch.cat(weights), padding=dilation, dilation=dilation)
-    taps = torch.cat([weight.permute(2, 3, 0, 1).flatten(0, 1) for weight in weights], dim=1)
     last = features.permute(0, 2, 3, 1).contiguous()
-    return WindowConvolution.apply(last, taps, dilation).permute(0, 3, 1, 2)
+    return WindowConvolution.apply(last, dilation, *weights).permute(0, 3, 1, 2)
