@@ -1,7 +1,8 @@
 """Precision of a network's computations."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
 from ..errors import InputError
+from ..methods.base import NETWORK, DomainSegmentor
 
 PRECISIONS = ('fp32', 'tf32', 'bf16', 'fp16')
 
@@ -31,9 +33,31 @@ def use_precision(config: dict, precision: str) -> None:
             if isinstance(value, dict) and 'optimizer' in value:
                 use_precision(value, precision)
     elif precision == 'fp16':
-        config.update(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
+        config.pop('precision', None)
+        config.update(type='AmpOptimWrapper', dtype='float16')
+        config.setdefault('loss_scale', 'dynamic')
     else:
+        for key in ('dtype', 'loss_scale'):
+            config.pop(key, None)
         config.update(type='PrecisionOptimWrapper', precision=precision)
+
+
+def precision_of(config: dict | None) -> str:
+    """Return the precision of an optimiser wrapper's config.
+
+    Args:
+        config (dict, optional): ``optim_wrapper`` of a config, None if it has none. Of several
+            wrappers, that of the network counts.
+
+    Returns:
+        str: One of :data:`PRECISIONS`; 'fp32' for wrappers that set none.
+    """
+    config = config or {}
+    if NETWORK in config:
+        return precision_of(config[NETWORK])
+    if config.get('type') == 'AmpOptimWrapper':
+        return 'bf16' if config.get('dtype') in ('bfloat16', torch.bfloat16) else 'fp16'
+    return config.get('precision', 'fp32')
 
 
 def round_products(is_rounded: bool) -> None:
@@ -41,10 +65,10 @@ def round_products(is_rounded: bool) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = is_rounded
 
 
-def autocast(precision: str, device: str) -> torch.autocast:
-    """Autocast on a device ('cpu', 'cuda') for 'bf16' and 'fp16'; disabled for others."""
-    dtype = torch.float16 if precision == 'fp16' else torch.bfloat16
-    return torch.autocast(device, dtype, enabled=precision in ('bf16', 'fp16'))
+def autocast(precision: str, device: str) -> AbstractContextManager:
+    """Autocast on a device ('cpu', 'cuda') for 'bf16' and 'fp16'; for others, change nothing."""
+    dtypes = dict(bf16=torch.bfloat16, fp16=torch.float16)
+    return torch.autocast(device, dtypes[precision]) if precision in dtypes else nullcontext()
 
 
 def check_precision(precision: str, on_gpu: bool) -> None:
@@ -80,6 +104,12 @@ def computing_in(precision: str, device: str) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
+def predict_in(segmentor: DomainSegmentor, precision: str) -> None:
+    """Let a segmentor compute validations and tests in a precision from now on."""
+    device = next(segmentor.parameters()).device.type
+    segmentor.prediction_context = partial(computing_in, precision, device)
+
+
 @OPTIM_WRAPPERS.register_module()
 class PrecisionOptimWrapper(OptimWrapper):
     """An optimiser wrapper with a precision of forward passes, on GPUs and CPUs.
@@ -100,7 +130,7 @@ class PrecisionOptimWrapper(OptimWrapper):
         if precision not in PRECISIONS[:3]:
             raise InputError(
                 f'precision is {precision!r}, but PrecisionOptimWrapper supports only '
-                f'{", ".join(PRECISIONS[:3])}: use AmpOptimWrapper for fp16.'
+                f'{", ".join(PRECISIONS[:3])}: use --precision fp16, or AmpOptimWrapper, for fp16.'
             )
         super().__init__(**kwargs)
         self.precision = precision

@@ -26,7 +26,7 @@ from ...pseudo_labels.store import (
     remove_generations,
 )
 from ...safe_load import read_checkpoint
-from ..precision import PRECISIONS, computing_in
+from ..precision import PRECISIONS, computing_in, precision_of
 from ..runner_access import is_training
 from .refresh_hook import RefreshHook
 
@@ -44,7 +44,8 @@ class PseudoLabelHook(RefreshHook):
         interval (int): Iterations between refreshes; a multiple of the validation interval.
         batch_size (int): Images per forward pass, which must have the same size.
         num_workers (int): Number of loader processes.
-        precision (str): Precision of forward passes: 'fp32', 'tf32', 'bf16' or 'fp16'.
+        precision (str, optional): Precision of forward passes: 'fp32', 'tf32', 'bf16' or 'fp16';
+            by default that of the training.
 
     Raises:
         InputError: If the precision is unknown.
@@ -56,10 +57,10 @@ class PseudoLabelHook(RefreshHook):
         interval: int = 10000,
         batch_size: int = 16,
         num_workers: int = 4,
-        precision: str = 'fp32',
+        precision: str | None = None,
     ) -> None:
         super().__init__(interval)
-        if precision not in PRECISIONS:
+        if precision not in (None, *PRECISIONS):
             raise InputError(
                 f'PseudoLabelHook.precision is {precision!r}: set it to one of '
                 f'{", ".join(PRECISIONS)}.'
@@ -172,6 +173,7 @@ class PseudoLabelHook(RefreshHook):
         generation = PseudoLabelGeneration(self.root, iteration)
         generation.begin()
         segmentor = segmentor_of(runner)
+        precision = self.precision or precision_of(runner.cfg.get('optim_wrapper'))
         was_training = segmentor.training
         segmentor.eval()
         for index, domain in enumerate(runner.train_loop.dataloader.dataset.targets):
@@ -182,7 +184,7 @@ class PseudoLabelHook(RefreshHook):
                 for batch in track(loader, title, disable=not is_main_process()):
                     batch = segmentor.data_preprocessor(batch, False)
                     inputs = batch['inputs']
-                    with computing_in(self.precision, inputs.device.type):
+                    with computing_in(precision, inputs.device.type):
                         soft = segmentor.soft_pseudo_label(inputs, index)
                     soft = soft.cpu().numpy()
                     # one batch is written while the next is computed
