@@ -21,6 +21,7 @@ from .config_check import (
     check_config,
     known_settings,
 )
+from .engine.precision import PRECISIONS
 from .errors import InputError, MissingFileError
 from .safe_load import use_safe_loading
 from .shipped import CONFIGS
@@ -82,6 +83,20 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         action=OptionsAction,
         default={},
         help='override settings, such as train_dataloader.batch_size=2 load_from=FILE',
+    )
+
+
+def add_precision(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the arguments that set the precision of ``what``, a word for the help text."""
+    parser.add_argument(
+        '--precision', choices=PRECISIONS, help=f'precision of {what} (default: set by the config)'
+    )
+    parser.add_argument(
+        '--amp',
+        dest='precision',
+        action='store_const',
+        const='fp16',
+        help='same as --precision fp16',
     )
 
 

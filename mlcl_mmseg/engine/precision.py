@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper
+from mmseg.models import EncoderDecoder
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
@@ -60,6 +61,26 @@ def precision_of(config: dict | None) -> str:
     return config.get('precision', 'fp32')
 
 
+def choose_precision(chosen: str | None, config: dict, on_gpu: bool) -> str:
+    """Return the precision in which a trained network predicts.
+
+    Args:
+        chosen (str, optional): The precision that the user asks for; by default, that in which the
+            config trains.
+        config (dict): The config.
+        on_gpu (bool): Whether the network predicts on a GPU.
+
+    Raises:
+        InputError: If the precision is unknown, or needs a GPU and there is none. A config's 'tf32'
+            means 'fp32' then.
+    """
+    precision = chosen or precision_of(config.get('optim_wrapper'))
+    if chosen is None and precision == 'tf32' and not on_gpu:
+        return 'fp32'
+    check_precision(precision, on_gpu)
+    return precision
+
+
 def round_products(is_rounded: bool) -> None:
     """Set whether GPUs round the factors of float32 products to 10 bits, for this process."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = is_rounded
@@ -104,8 +125,18 @@ def computing_in(precision: str, device: str) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
-def predict_in(segmentor: DomainSegmentor, precision: str) -> None:
-    """Let a segmentor compute validations and tests in a precision from now on."""
+def predict_in(segmentor: EncoderDecoder, precision: str) -> None:
+    """Let a segmentor compute validations and tests in a precision from now on.
+
+    Raises:
+        InputError: If the model is one of MMSegmentation's own, which compute in float32, and the
+            precision is 'bf16' or 'fp16'.
+    """
+    if not isinstance(segmentor, DomainSegmentor) and precision in ('bf16', 'fp16'):
+        raise InputError(
+            f'{type(segmentor).__name__} does not predict in {precision}: use --precision fp32, or '
+            'a model of this package.'
+        )
     device = next(segmentor.parameters()).device.type
     segmentor.prediction_context = partial(computing_in, precision, device)
 
