@@ -21,6 +21,7 @@ from .config_check import (
     check_config,
     known_settings,
 )
+from .datasets.workers import choose_workers
 from .engine.precision import PRECISIONS
 from .errors import InputError, MissingFileError
 from .safe_load import use_safe_loading
@@ -156,7 +157,8 @@ def read_config(path: str, options: dict, launcher: str) -> Config:
         launcher (str): The launcher that starts the processes.
 
     Returns:
-        Config: The complete config except for the work dir.
+        Config: The complete config except for the work dir. Loaders that set no ``num_workers``
+        have the number of :func:`~mlcl_mmseg.datasets.workers.choose_workers`.
 
     Raises:
         InputError: If the first key of an option is not a setting of the config or belongs to the
@@ -189,6 +191,7 @@ def read_config(path: str, options: dict, launcher: str) -> Config:
             ) from error
     config.launcher = launcher
     check_config(config)
+    choose_workers(config)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if (config.get(name) or {}).get('num_workers') == 0:
             # PyTorch accepts True only with workers

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.runner import Runner
 
+from ..datasets.workers import describe_workers
 from ..durable_files import locked_folder
 from ..errors import InputError
 from .config_record import CONFIG, write_config
@@ -90,6 +91,7 @@ def train_locked_stages(
             config.resume = False
             set_aside(configs[number:])
             announce(f'{title}, starts from {config.load_from or "the initial weights"}.')
+        announce(describe_workers(config))
         train_stage(config, settings[number])
 
 

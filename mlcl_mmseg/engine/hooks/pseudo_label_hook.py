@@ -43,7 +43,7 @@ class PseudoLabelHook(RefreshHook):
         pipeline (Sequence[dict]): Transforms to the working size, without augmentation.
         interval (int): Iterations between refreshes; a multiple of the validation interval.
         batch_size (int): Images per forward pass, which must have the same size.
-        num_workers (int): Number of loader processes.
+        num_workers (int, optional): Number of loader processes; by default that of the training.
         precision (str, optional): Precision of forward passes: 'fp32', 'tf32', 'bf16' or 'fp16';
             by default that of the training.
 
@@ -56,7 +56,7 @@ class PseudoLabelHook(RefreshHook):
         pipeline: Sequence[dict],
         interval: int = 10000,
         batch_size: int = 16,
-        num_workers: int = 4,
+        num_workers: int | None = None,
         precision: str | None = None,
     ) -> None:
         super().__init__(interval)
@@ -177,7 +177,7 @@ class PseudoLabelHook(RefreshHook):
         was_training = segmentor.training
         segmentor.eval()
         for index, domain in enumerate(runner.train_loop.dataloader.dataset.targets):
-            loader = self.build_loader(TargetImages(domain, self.pipeline))
+            loader = self.build_loader(runner, TargetImages(domain, self.pipeline))
             title = f'Pseudo-labels {domain.domain} after iteration {iteration}'
             with ThreadPoolExecutor() as writers:
                 written: list[Future] = []
@@ -210,13 +210,16 @@ class PseudoLabelHook(RefreshHook):
         remove_generations(self.root, lambda iteration: iteration not in kept)
         return generation
 
-    def build_loader(self, images: 'TargetImages') -> DataLoader:
+    def build_loader(self, runner: Runner, images: 'TargetImages') -> DataLoader:
         """Build a loader over this process's share of the images."""
         rank, world_size = get_dist_info()
+        num_workers = self.num_workers
+        if num_workers is None:
+            num_workers = runner.train_loop.dataloader.num_workers
         return DataLoader(
             Subset(images, range(rank, len(images), world_size)),
             batch_size=self.batch_size,
-            num_workers=self.num_workers,
+            num_workers=num_workers,
             collate_fn=pseudo_collate,
         )
 
