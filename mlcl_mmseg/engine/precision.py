@@ -13,6 +13,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..methods.base import NETWORK, DomainSegmentor
+from .bf16_speed import warn_of_slow_bf16
 
 PRECISIONS = ('fp32', 'tf32', 'bf16', 'fp16')
 
@@ -93,7 +94,7 @@ def autocast(precision: str, device: str) -> AbstractContextManager:
 
 
 def check_precision(precision: str, on_gpu: bool) -> None:
-    """Refuse an unknown or unavailable precision.
+    """Refuse an unknown or unavailable precision, and warn of one that is slow on this processor.
 
     Args:
         precision (str): The precision to check.
@@ -108,6 +109,8 @@ def check_precision(precision: str, on_gpu: bool) -> None:
         )
     if precision in ('tf32', 'fp16') and not on_gpu:
         raise InputError(f'The precision {precision} needs a GPU: use fp32 or bf16.')
+    if precision == 'bf16' and not on_gpu:
+        warn_of_slow_bf16()
 
 
 @contextmanager
