@@ -6,6 +6,6 @@ MMSegmentation: ``custom_imports = dict(imports=['mlcl_mmseg'])``.
 
 from . import datasets, engine, evaluation, methods, models
 from .shipped import CONFIGS
+from .version import __version__
 
-__version__ = '0.1.0'
-__all__ = ['CONFIGS', 'datasets', 'engine', 'evaluation', 'methods', 'models']
+__all__ = ['CONFIGS', '__version__', 'datasets', 'engine', 'evaluation', 'methods', 'models']

@@ -21,6 +21,8 @@ from .config_check import (
     check_config,
     known_settings,
 )
+from .datasets.workers import choose_workers
+from .engine.precision import PRECISIONS
 from .errors import InputError, MissingFileError
 from .safe_load import use_safe_loading
 from .shipped import CONFIGS
@@ -85,6 +87,20 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_precision(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the arguments that set the precision of ``what``, a word for the help text."""
+    parser.add_argument(
+        '--precision', choices=PRECISIONS, help=f'precision of {what} (default: set by the config)'
+    )
+    parser.add_argument(
+        '--amp',
+        dest='precision',
+        action='store_const',
+        const='fp16',
+        help='same as --precision fp16',
+    )
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that all tools of MMSegmentation have."""
     add_cfg_options(parser)
@@ -141,7 +157,8 @@ def read_config(path: str, options: dict, launcher: str) -> Config:
         launcher (str): The launcher that starts the processes.
 
     Returns:
-        Config: The complete config except for the work dir.
+        Config: The complete config except for the work dir. Loaders that set no ``num_workers``
+        have the number of :func:`~mlcl_mmseg.datasets.workers.choose_workers`.
 
     Raises:
         InputError: If the first key of an option is not a setting of the config or belongs to the
@@ -174,6 +191,7 @@ def read_config(path: str, options: dict, launcher: str) -> Config:
             ) from error
     config.launcher = launcher
     check_config(config)
+    choose_workers(config)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if (config.get(name) or {}).get('num_workers') == 0:
             # PyTorch accepts True only with workers

@@ -4,13 +4,19 @@ import argparse
 import os
 from pathlib import Path
 
-from mlcl_mmseg.command_line import add_cfg_options, check_writable, count, load_config
+from mlcl_mmseg.command_line import (
+    add_cfg_options,
+    add_precision,
+    check_writable,
+    count,
+    load_config,
+)
 from mlcl_mmseg.deployment.inputs import find_images
 from mlcl_mmseg.deployment.pictures import Style, predict_images, predict_video
 from mlcl_mmseg.deployment.predictor import Predictor
 from mlcl_mmseg.deployment.segmentor import find_device, load_segmentor
 from mlcl_mmseg.deployment.videos import Video, is_video
-from mlcl_mmseg.engine.precision import PRECISIONS
+from mlcl_mmseg.engine.precision import choose_precision
 from mlcl_mmseg.errors import InputError, printable
 from mlcl_mmseg.outputs import add_overwrite
 from mlcl_mmseg.tool_exit import end_with_sentence
@@ -56,14 +62,7 @@ def parse_args() -> argparse.Namespace:
         '--batch-size', type=count, default=1, help='images per forward pass (default: 1)'
     )
     parser.add_argument('--device', help='device, such as cpu or cuda:1 (default: the GPU, if any)')
-    parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='default: fp32')
-    parser.add_argument(
-        '--amp',
-        dest='precision',
-        action='store_const',
-        const='fp16',
-        help='same as --precision fp16',
-    )
+    add_precision(parser, 'prediction')
     existing = parser.add_mutually_exclusive_group()
     add_overwrite(existing)
     existing.add_argument(
@@ -104,11 +103,12 @@ def main() -> None:
     config = load_config(args.config, args.cfg_options, None, 'none')
     device = find_device(args.device)
     check_input(args)
+    precision = choose_precision(args.precision, config, device.startswith('cuda'))
     check_writable(str(args.out), '--out')
     video = Video(args.input[0]) if is_video(args.input[0]) else None
     images = {} if video else find_images(args.input)
     model = load_segmentor(config, args.checkpoint, device)
-    predictor = Predictor(model, config, args.precision)
+    predictor = Predictor(model, config, precision)
     style = Style(model.dataset_meta['palette'], args.opacity, args.side_by_side, args.confidence)
     options = dict(batch_size=args.batch_size, overwrite=args.overwrite)
     out = printable(args.out)

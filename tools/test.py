@@ -3,16 +3,19 @@
 import argparse
 import os
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mlcl_mmseg.command_line import (
     add_common_arguments,
+    add_precision,
     check_writable,
     load_config,
     start_processes,
 )
 from mlcl_mmseg.deployment.segmentor import check_finite_model
+from mlcl_mmseg.engine.precision import choose_precision, predict_in
 from mlcl_mmseg.engine.stage_files import check_checkpoint
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.methods.base import segmentor_of
@@ -43,6 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a segmentor per domain and class')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
+    add_precision(parser, 'prediction')
     parser.add_argument('--work-dir', help='folder for the figures, which are written as JSON')
     parser.add_argument('--out', help='folder for predictions, PNG files of class indices')
     add_overwrite(parser)
@@ -65,6 +69,7 @@ def main() -> None:
     args = parse_args()
     config = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     check_checkpoint(args.checkpoint)
+    precision = choose_precision(args.precision, config, torch.cuda.is_available())
     check_writable(config.work_dir, '--work-dir')
     config.load_from = args.checkpoint
     config.resume = False
@@ -75,6 +80,7 @@ def main() -> None:
     start_processes(args.launcher, config, args.local_rank)
     runner = Runner.from_cfg(config)
     runner.register_hook(FiniteWeightsHook(args.checkpoint))
+    predict_in(segmentor_of(runner), precision)
     runner.test()
 
 

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from mlcl_mmseg.command_line import (
     add_common_arguments,
+    add_precision,
     check_writable,
     read_config,
     set_work_dir,
@@ -16,7 +17,7 @@ from mlcl_mmseg.command_line import (
     with_present_names,
 )
 from mlcl_mmseg.config_check import STAGE_BEFORE
-from mlcl_mmseg.engine.precision import PRECISIONS, use_precision
+from mlcl_mmseg.engine.precision import use_precision
 from mlcl_mmseg.engine.stage_files import stage_name
 from mlcl_mmseg.engine.stages import train_stages
 from mlcl_mmseg.errors import InputError
@@ -38,16 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume', action='store_true', help='continue the unfinished stage in the work dir'
     )
-    parser.add_argument(
-        '--precision', choices=PRECISIONS, help='precision of training (default: set by the config)'
-    )
-    parser.add_argument(
-        '--amp',
-        dest='precision',
-        action='store_const',
-        const='fp16',
-        help='same as --precision fp16',
-    )
+    add_precision(parser, 'training')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',

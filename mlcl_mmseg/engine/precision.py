@@ -1,15 +1,19 @@
 """Precision of a network's computations."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper
+from mmseg.models import EncoderDecoder
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
 from ..errors import InputError
+from ..methods.base import NETWORK, DomainSegmentor
+from .bf16_speed import warn_of_slow_bf16
 
 PRECISIONS = ('fp32', 'tf32', 'bf16', 'fp16')
 
@@ -31,9 +35,51 @@ def use_precision(config: dict, precision: str) -> None:
             if isinstance(value, dict) and 'optimizer' in value:
                 use_precision(value, precision)
     elif precision == 'fp16':
-        config.update(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
+        config.pop('precision', None)
+        config.update(type='AmpOptimWrapper', dtype='float16')
+        config.setdefault('loss_scale', 'dynamic')
     else:
+        for key in ('dtype', 'loss_scale'):
+            config.pop(key, None)
         config.update(type='PrecisionOptimWrapper', precision=precision)
+
+
+def precision_of(config: dict | None) -> str:
+    """Return the precision of an optimiser wrapper's config.
+
+    Args:
+        config (dict, optional): ``optim_wrapper`` of a config, None if it has none. Of several
+            wrappers, that of the network counts.
+
+    Returns:
+        str: One of :data:`PRECISIONS`; 'fp32' for wrappers that set none.
+    """
+    config = config or {}
+    if NETWORK in config:
+        return precision_of(config[NETWORK])
+    if config.get('type') == 'AmpOptimWrapper':
+        return 'bf16' if config.get('dtype') in ('bfloat16', torch.bfloat16) else 'fp16'
+    return config.get('precision', 'fp32')
+
+
+def choose_precision(chosen: str | None, config: dict, on_gpu: bool) -> str:
+    """Return the precision in which a trained network predicts.
+
+    Args:
+        chosen (str, optional): The precision that the user asks for; by default, that in which the
+            config trains.
+        config (dict): The config.
+        on_gpu (bool): Whether the network predicts on a GPU.
+
+    Raises:
+        InputError: If the precision is unknown, or needs a GPU and there is none. A config's 'tf32'
+            means 'fp32' then.
+    """
+    precision = chosen or precision_of(config.get('optim_wrapper'))
+    if chosen is None and precision == 'tf32' and not on_gpu:
+        return 'fp32'
+    check_precision(precision, on_gpu)
+    return precision
 
 
 def round_products(is_rounded: bool) -> None:
@@ -41,14 +87,14 @@ def round_products(is_rounded: bool) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = is_rounded
 
 
-def autocast(precision: str, device: str) -> torch.autocast:
-    """Autocast on a device ('cpu', 'cuda') for 'bf16' and 'fp16'; disabled for others."""
-    dtype = torch.float16 if precision == 'fp16' else torch.bfloat16
-    return torch.autocast(device, dtype, enabled=precision in ('bf16', 'fp16'))
+def autocast(precision: str, device: str) -> AbstractContextManager:
+    """Autocast on a device ('cpu', 'cuda') for 'bf16' and 'fp16'; for others, change nothing."""
+    dtypes = dict(bf16=torch.bfloat16, fp16=torch.float16)
+    return torch.autocast(device, dtypes[precision]) if precision in dtypes else nullcontext()
 
 
 def check_precision(precision: str, on_gpu: bool) -> None:
-    """Refuse an unknown or unavailable precision.
+    """Refuse an unknown or unavailable precision, and warn of one that is slow on this processor.
 
     Args:
         precision (str): The precision to check.
@@ -63,6 +109,8 @@ def check_precision(precision: str, on_gpu: bool) -> None:
         )
     if precision in ('tf32', 'fp16') and not on_gpu:
         raise InputError(f'The precision {precision} needs a GPU: use fp32 or bf16.')
+    if precision == 'bf16' and not on_gpu:
+        warn_of_slow_bf16()
 
 
 @contextmanager
@@ -78,6 +126,22 @@ def computing_in(precision: str, device: str) -> Iterator[None]:
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def predict_in(segmentor: EncoderDecoder, precision: str) -> None:
+    """Let a segmentor compute validations and tests in a precision from now on.
+
+    Raises:
+        InputError: If the model is one of MMSegmentation's own, which compute in float32, and the
+            precision is 'bf16' or 'fp16'.
+    """
+    if not isinstance(segmentor, DomainSegmentor) and precision in ('bf16', 'fp16'):
+        raise InputError(
+            f'{type(segmentor).__name__} does not predict in {precision}: use --precision fp32, or '
+            'a model of this package.'
+        )
+    device = next(segmentor.parameters()).device.type
+    segmentor.prediction_context = partial(computing_in, precision, device)
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -100,7 +164,7 @@ class PrecisionOptimWrapper(OptimWrapper):
         if precision not in PRECISIONS[:3]:
             raise InputError(
                 f'precision is {precision!r}, but PrecisionOptimWrapper supports only '
-                f'{", ".join(PRECISIONS[:3])}: use AmpOptimWrapper for fp16.'
+                f'{", ".join(PRECISIONS[:3])}: use --precision fp16, or AmpOptimWrapper, for fp16.'
             )
         super().__init__(**kwargs)
         self.precision = precision

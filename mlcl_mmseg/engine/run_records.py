@@ -10,7 +10,6 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +26,7 @@ from ..datasets.image_files import open_image
 from ..durable_files import write_durably, writing_durably
 from ..errors import InputError
 from ..json_records import Count
+from ..version import __version__
 
 ENVIRONMENT = 'environment.json'
 VALIDATIONS = 'validations'
@@ -98,7 +98,7 @@ def environment(processes: int, device: torch.device) -> dict[str, str]:
         MMEngine=mmengine.__version__,
         MMCV=mmcv.__version__,
         MMSegmentation=mmseg.__version__,
-        mlcl_mmseg=version('mlcl-mmseg'),
+        mlcl_mmseg=__version__,
     )
 
 

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.runner import Runner
 
+from ..datasets.workers import describe_workers
 from ..durable_files import locked_folder
 from ..errors import InputError
+from .bf16_speed import warn_of_slow_bf16
 from .config_record import CONFIG, write_config
+from .precision import precision_of
 from .rehearsal import check_in_full, rehearse
 from .stage_files import (
     COMPLETE,
@@ -76,6 +80,9 @@ def train_locked_stages(
         start = configs[first].load_from
     else:
         start = start_of(configs, first)
+    precisions = {precision_of(config.get('optim_wrapper')) for config in configs[first:]}
+    if 'bf16' in precisions and not torch.cuda.is_available():
+        warn_of_slow_bf16()
     rehearse(configs[first + resumes :], start)
     # the first stage checks all its data when its training starts, right after this
     check_in_full(configs[first + 1 :])
@@ -90,6 +97,7 @@ def train_locked_stages(
             config.resume = False
             set_aside(configs[number:])
             announce(f'{title}, starts from {config.load_from or "the initial weights"}.')
+        announce(describe_workers(config))
         train_stage(config, settings[number])
 
 

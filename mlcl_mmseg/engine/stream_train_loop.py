@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import InputError
 from ..methods.base import ALL_PARTS, DomainSegmentor, segmentor_of
+from .precision import precision_of, predict_in
 from .runner_access import is_resuming
 
 
@@ -72,6 +73,7 @@ class StreamTrainLoop(IterBasedTrainLoop):
         # before a hook copies the model or a checkpoint is loaded
         segmentor = segmentor_of(runner)
         if isinstance(segmentor, DomainSegmentor):
+            predict_in(segmentor, precision_of(runner.cfg.get('optim_wrapper')))
             segmentor.require(ALL_PARTS if is_resuming(runner) else segmentor.starting_parts)
 
     def restart_loader(self) -> None:

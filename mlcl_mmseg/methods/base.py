@@ -5,6 +5,7 @@ methods defined here, all of which have defaults. None of them names a method.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -108,6 +109,8 @@ class DomainSegmentor(EncoderDecoder):
     targets: list[str] | None = None
     # whether loss and gradients of the last training step were finite, so that it was not skipped
     step_is_finite: AsyncBool = AsyncBool(torch.tensor(True))
+    # set by a run: the context of validations and tests, such as a precision
+    prediction_context: Callable[[], AbstractContextManager] = nullcontext
 
     def __init__(
         self,
@@ -206,6 +209,16 @@ class DomainSegmentor(EncoderDecoder):
         with passes_in_batch(parts, len(images)):
             levels = self.extract_feat(torch.cat(list(images)))
         return list(zip(*(level.chunk(len(images)) for level in levels)))
+
+    def val_step(self, data: dict) -> list:
+        """Predict a batch of the loader in :attr:`prediction_context`."""
+        with self.prediction_context():
+            return super().val_step(data)
+
+    def test_step(self, data: dict) -> list:
+        """Predict a batch of the loader in :attr:`prediction_context`."""
+        with self.prediction_context():
+            return super().test_step(data)
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Predict at the size of the label if there is one, else at the original image size.

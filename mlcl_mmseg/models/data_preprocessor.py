@@ -44,7 +44,8 @@ class MultiDomainDataPreprocessor(SegDataPreProcessor):
                 f'data_preprocessor has mean {tuple(mean)} and std {tuple(std)}: set each to three '
                 'values, of red, green and blue from 0 to 255, and std to positive ones.'
             )
-        super().__init__(mean=(0, 0, 0), std=(255, 255, 255), bgr_to_rgb=True, **kwargs)
+        # the base class would convert each image to RGB by an index, which a GPU waits for
+        super().__init__(mean=(0, 0, 0), std=(255, 255, 255), **kwargs)
         # The base class has no argument for this. The host does not wait for copies to the device.
         self._non_blocking = True
         # whether the model normalises where images enter its backbone
@@ -87,6 +88,7 @@ class MultiDomainDataPreprocessor(SegDataPreProcessor):
                     'resize them to one size in the pipeline, or set the batch_size to 1.'
                 )
             batch = super().forward(data, training)
+            batch['inputs'] = batch['inputs'].flip(1)
             if not self.is_left_to_model:
                 batch['inputs'] = self.normalise(batch['inputs'])
             return batch

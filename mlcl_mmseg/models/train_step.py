@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.profiler import record_function
 
 from ..errors import InputError
@@ -16,9 +18,8 @@ from ..global_batch import mean_figures
 class AsyncBool:
     """A device boolean that is copied to the host without blocking.
 
-    Reading a value directly makes the host wait for all work that is queued on the device. If the
-    copy is started before a backward pass and read after it, the value arrives while the device
-    still has work left.
+    Reading a value directly makes the host wait for all work that is queued on the device. If it is
+    read after the next step has been queued, the device still has work left.
 
     Args:
         value (Tensor): A bool scalar.
@@ -51,9 +52,9 @@ def train_step(
     """Run a forward and a backward pass for every turn, then one update.
 
     Afterwards, ``step_is_finite`` of the segmentor is true if the update was made. If the loss or a
-    gradient was not finite, weights and the state of the optimiser are unchanged. If the loss was
-    not finite, running statistics are unchanged as well; under a finite loss, those of the forward
-    pass are finite.
+    gradient was not finite, nothing has changed: neither weights nor running statistics nor the
+    state of the optimiser; only a loss scale is lower. With fused optimisers, the host does not
+    wait for the device.
 
     Args:
         model (BaseModel): A :class:`~mlcl_mmseg.methods.base.DomainSegmentor`, or its distributed
@@ -75,8 +76,7 @@ def train_step(
             "model.backward='per_target' if there is not enough memory."
         )
     segmentor = model.module if is_model_wrapper(model) else model
-    buffers = list(segmentor.buffers())
-    statistics = pack(buffers)
+    statistics = copied(segmentor.buffers())
     with record_function('data'):
         data = segmentor.data_preprocessor(data, True)
     figures: dict[str, Tensor] = {}
@@ -94,15 +94,13 @@ def train_step(
                 figures[name] = figures.get(name, 0) + value.detach()
             if is_last:
                 figures = mean_figures(figures)
-                is_finite = AsyncBool(torch.isfinite(figures['loss']))
+                is_finite = torch.isfinite(figures['loss'])
             optim_wrapper.backward(optim_wrapper.scale_loss(loss))
     with record_function('optimiser'):
-        if is_finite:
-            is_finite = update(optim_wrapper, is_finite.on_device)
-        else:
-            unpack(statistics, buffers)
+        updated = update(optim_wrapper, is_finite)
+        restore_unless(updated.on_device, statistics)
         optim_wrapper.zero_grad()
-    segmentor.step_is_finite = is_finite
+    segmentor.step_is_finite = updated
     return figures
 
 
@@ -110,7 +108,7 @@ def update(optim_wrapper: OptimWrapper, is_finite: Tensor) -> AsyncBool:
     """Update the weights of an optimiser unless one of its gradients is not finite.
 
     Fused optimisers decide on the device, so that the host does not have to wait for the backward
-    pass. With loss scaling (fp16), the scaler makes this decision.
+    pass. A loss scaler (fp16) only scales the gradients back and adjusts its scale.
 
     Args:
         optim_wrapper (OptimWrapper): The wrapper of the optimiser.
@@ -119,21 +117,24 @@ def update(optim_wrapper: OptimWrapper, is_finite: Tensor) -> AsyncBool:
     Returns:
         AsyncBool: Whether the weights were updated.
     """
-    optimizer = optim_wrapper.optimizer
-    if hasattr(optim_wrapper, 'loss_scaler'):
-        updated = AsyncBool(is_finite)
-        if updated:
-            optim_wrapper.step()
-        return updated
+    optimizer, step = optim_wrapper.optimizer, optim_wrapper.step
+    scaler = getattr(optim_wrapper, 'loss_scaler', None)
+    if scaler is not None:
+        scaler.unscale_(optimizer)
+        # the scaler's own step would pass an overflow in the first step to a fused optimiser
+        step = partial(OptimWrapper.step, optim_wrapper)
     parameters = [each for group in optimizer.param_groups for each in group['params']]
     updated = AsyncBool(is_finite & torch.isfinite(gradient_norm(parameters)))
-    # in its first step, fused SGD takes its momentum from the gradients whatever it is told
+    # in its first step, fused SGD has a momentum afterwards whatever it is told: that of gradients
+    # that are not finite, or memory that nothing has written
     if optimizer.state and getattr(optimizer, '_step_supports_amp_scaling', False):
         optimizer.grad_scale, optimizer.found_inf = None, (~updated.on_device).float()
-        optim_wrapper.step()
+        step()
         del optimizer.grad_scale, optimizer.found_inf
     elif updated:
-        optim_wrapper.step()
+        step()
+    if scaler is not None:
+        scaler.update(optim_wrapper._scale_update_param)
     return updated
 
 
@@ -145,19 +146,22 @@ def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
     return nn.utils.clip_grad_norm_(parameters, torch.inf)
 
 
-def pack(tensors: Sequence[Tensor]) -> dict[torch.dtype, Tensor]:
-    """Copy the values of many small tensors into one tensor per dtype."""
-    dtypes = dict.fromkeys(each.dtype for each in tensors)
-    return {
-        dtype: torch.cat([each.reshape(-1) for each in tensors if each.dtype == dtype])
-        for dtype in dtypes
-    }
+def copied(tensors: Iterable[Tensor]) -> list[tuple[list[Tensor], Tensor]]:
+    """Copy the values of many small tensors into one tensor per dtype.
+
+    Returns:
+        list[tuple[list[Tensor], Tensor]]: For each dtype, the tensors and (N,) their values.
+    """
+    by_dtype: dict[torch.dtype, list[Tensor]] = {}
+    for each in tensors:
+        by_dtype.setdefault(each.dtype, []).append(each)
+    # of a single tensor, the flat one is a view
+    return [(own, _flatten_dense_tensors(own).clone()) for own in by_dtype.values()]
 
 
 @torch.no_grad()
-def unpack(packed: dict[torch.dtype, Tensor], tensors: Sequence[Tensor]) -> None:
-    """Restore the values that :func:`pack` copied."""
-    for dtype, values in packed.items():
-        own = [each for each in tensors if each.dtype == dtype]
-        for each, value in zip(own, values.split([each.numel() for each in own])):
-            each.copy_(value.view(each.shape))
+def restore_unless(is_kept: Tensor, copies: Sequence[tuple[list[Tensor], Tensor]]) -> None:
+    """Restore the values that :func:`copied` copied, unless a bool scalar of the device is true."""
+    for tensors, before in copies:
+        values = torch.where(is_kept, _flatten_dense_tensors(tensors), before)
+        torch._foreach_copy_(tensors, _unflatten_dense_tensors(values, tensors))

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from ..config_check import OLD_STAGE_BEFORE, STAGE_BEFORE
 from ..datasets.config_domains import crop_size, working_size
+from ..engine.precision import precision_of
 from ..errors import InputError
 from .groups import Group, published_settings
 from .markup import Markup, details, paragraph, section, table, tag
@@ -142,10 +143,7 @@ def learning_rate(run: Run) -> str:
 
 def precision(run: Run) -> str:
     """The precisions that the network is computed in."""
-    precisions = {
-        each.get('precision', 'fp16' if each.get('type') == 'AmpOptimWrapper' else 'fp32')
-        for each in optimizers(run).values()
-    }
+    precisions = {precision_of(each) for each in optimizers(run).values()}
     is_rounded = run.environment.get('device') == 'cuda'
     names = {'tf32': 'tf32' if is_rounded else 'tf32, which is fp32 without a GPU'}
     return ', '.join(sorted(names.get(each, each) for each in precisions))

@@ -9,6 +9,7 @@ from mmengine.runner import load_checkpoint
 from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
+from ..engine.precision import precision_of, predict_in
 from ..errors import InputError
 from ..labels import IGNORE_INDEX
 from ..safe_load import use_safe_loading
@@ -91,6 +92,7 @@ def predict(run: Run, chosen: Mapping[str, Iterable[str]]) -> dict[tuple[str, st
     segmentor = MODELS.build(run.config.model)
     load_checkpoint(segmentor, str(run.best_checkpoint), map_location='cpu')
     segmentor.to(device).eval()
+    predict_in(segmentor, precision_of(run.config.get('optim_wrapper')))
     scenes = {}
     for dataset in DATASETS.build(run.config.val_dataloader.dataset).datasets:
         places = {dataset.get_data_info(k)['sample_name']: k for k in range(len(dataset))}

@@ -36,6 +36,7 @@ SMALLER = {
     r'working_size = \(\d+, \d+\)': 'working_size = (64, 32)',
     r'crop_size = \(\d+, \d+\)': 'crop_size = (32, 16)',
     r'num_workers=\d+': 'num_workers=0',
+    r'batch_size=4,': 'batch_size=4, num_workers=0,',
     r'depth=101': 'depth=18, base_channels=8, stem_channels=8',
     r'base_channels=16, stem_channels=16': 'base_channels=8, stem_channels=8',
     r'in_channels=2048': 'in_channels=64, channels=32',

@@ -1,6 +1,7 @@
 """Steps whose loss is not finite."""
 
 import multiprocessing
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,8 @@ from mlcl_mmseg.engine.hooks import FiniteLossHook
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.methods.adversarial import AdversarialWarmup
 from mlcl_mmseg.models.train_step import AsyncBool
+
+from ..fp16 import allow_on_cpu
 
 
 class Weights(Hook):
@@ -105,7 +108,7 @@ def test_a_step_is_skipped_and_told(toy_config, break_steps):
 def test_a_step_whose_gradient_is_not_finite_is_skipped_and_told(
     toy_config, break_gradients, step, fused
 ):
-    """Weights and optimisers are as they were; statistics are those of the forward pass."""
+    """Nothing of it remains, neither in weights nor in statistics nor in optimisers."""
     break_gradients(step)
     config = toy_config('warmup', 3, 3)
     config.optim_wrapper.network.optimizer.fused = fused
@@ -114,19 +117,78 @@ def test_a_step_whose_gradient_is_not_finite_is_skipped_and_told(
     (record,) = [line for line in log.read_text().splitlines() if 'is skipped' in line]
     assert f'Iteration {step} is skipped, a gradient is not finite' in record
     assert all(torch.isfinite(each).all() for each in after[2])
-    names = [*runner.model.state_dict()]
-    changed = [
-        name
-        for name, old, new in zip(names, after[step - 1], after[step])
-        if not torch.equal(old, new)
-    ]
-    assert changed and (step == 1 or not torch.equal(after[0][0], after[2][0]))
     if step == 2:
-        changed = [name for name, *pair in zip(names, *after[:2]) if not torch.equal(*pair)]
-        assert changed
-        assert all('running' in name or 'num_batches' in name for name in changed)
-        # the states of the optimisers
-        assert all(map(torch.equal, after[0][len(names) :], after[1][len(names) :]))
+        assert all(map(torch.equal, after[0], after[1]))
+    else:
+        counts = [
+            int(each)
+            for name, each in zip(runner.model.state_dict(), after[0])
+            if 'num_batches_tracked' in name
+        ]
+        assert counts and not any(counts)
+    assert not all(map(torch.equal, after[step - 1], after[step]))
+
+
+def train_in_fp16(config, monkeypatch, **loss_scale):
+    """Train on the CPU with this loss scale."""
+    allow_on_cpu(monkeypatch)
+    for wrapper in (config.optim_wrapper.network, config.optim_wrapper.discriminators):
+        del wrapper.precision
+        wrapper.update(type='AmpOptimWrapper', dtype='float16', loss_scale=loss_scale)
+    return train(config)
+
+
+def scales(runner):
+    return [wrapper.loss_scaler.get_scale() for wrapper in runner.optim_wrapper.values()]
+
+
+def test_the_search_for_a_loss_scale_is_no_failure(toy_config, monkeypatch):
+    """The first scales are too high: steps are skipped as a whole until one fits."""
+    config = toy_config('warmup', 6, 6)
+    config.default_hooks.finite_loss.patience = 1
+    runner, after = train_in_fp16(config, monkeypatch, init_scale=2.0**20)
+    (log,) = Path(runner.work_dir).glob('*/*.log')
+    lines = [line for line in log.read_text().splitlines() if 'is skipped' in line]
+    assert all('a gradient overflows float16; the loss scale is now' in line for line in lines)
+    assert all('WARNING' not in line and 'Images' not in line for line in lines)
+    skipped = {int(re.search(r'Iteration (\d+) ', line)[1]) for line in lines}
+    assert {1, 2} < skipped < {*range(1, 7)}
+    for number in range(2, 7):
+        is_unchanged = all(map(torch.equal, after[number - 2], after[number - 1]))
+        assert is_unchanged is (number in skipped)
+    assert all(torch.isfinite(each).all() for each in after[-1])
+    assert scales(runner)[0] == 2.0 ** (20 - len(skipped))
+
+
+def test_gradients_that_are_not_finite_at_any_loss_scale_end_the_training(
+    toy_config, break_gradients, monkeypatch
+):
+    break_gradients(*range(1, 9))
+    config = toy_config('warmup', 8, 8)
+    config.default_hooks.finite_loss.patience = 2
+    with pytest.raises(InputError, match='not finite in 2 consecutive iterations, the last is '):
+        train_in_fp16(config, monkeypatch, init_scale=4.0)
+
+
+def test_losses_that_are_not_finite_end_it_in_fp16_as_well(toy_config, break_steps, monkeypatch):
+    break_steps(2, 3, 4)
+    config = toy_config('warmup', 8, 8)
+    config.default_hooks.finite_loss.patience = 3
+    with pytest.raises(InputError, match='not finite in 3 consecutive iterations, the last is 4: '):
+        train_in_fp16(config, monkeypatch, init_scale=64.0)
+
+
+def test_a_resumed_run_in_fp16_has_its_loss_scales(toy_config, monkeypatch):
+    options = {'default_hooks.checkpoint.max_keep_ckpts': -1}
+    runner, after = train_in_fp16(
+        toy_config('warmup', 4, 2, **options), monkeypatch, init_scale=2.0**20, growth_interval=2
+    )
+    config = toy_config('warmup', 4, 2, **options)
+    config.load_from, config.resume = str(Path(config.work_dir, 'iter_2.pth')), True
+    config.experiment_name += '_resumed'
+    resumed, again = train_in_fp16(config, monkeypatch, init_scale=2.0**9, growth_interval=2)
+    assert scales(resumed) == scales(runner)
+    assert all(map(torch.equal, after[-1], again[-1]))
 
 
 def test_the_images_of_all_processes_are_named(tmp_path):
@@ -151,6 +213,7 @@ def skip_step(rank, folder):
     source, target = (dict(img_path=[f'{name}_{rank}.png']) for name in ('source', 'dusk'))
     model = SimpleNamespace(step_is_finite=AsyncBool(torch.tensor(False)))
     hook, runner = FiniteLossHook(), SimpleNamespace(iter=1, logger=logger, model=model)
+    runner.optim_wrapper = None
     batch, outputs = dict(source=source, targets=[target]), dict(loss=torch.tensor(torch.inf))
     hook.after_train_iter(runner, 0, batch, outputs)
     hook.after_train(runner)

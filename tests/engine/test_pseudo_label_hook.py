@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.runner import Runner
@@ -259,6 +260,48 @@ def test_labels_in_half_precision_and_batches_of_any_size(
         labels[precision] = load_soft_pseudo_label(generation.path('dusk', '0'))
     difference = abs(labels['fp32'] - labels['bf16'])
     assert 0 < difference.max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ('trained', 'labelled', 'expected'),
+    [('bf16', None, 'bf16'), ('bf16', 'fp32', 'fp32'), ('tf32', None, 'fp32')],
+)
+def test_labels_follow_the_precision_of_the_training(
+    toy_config, warmup_checkpoint, trained, labelled, expected
+):
+    """Unless the hook has its own; 'tf32' is 'fp32' on CPUs."""
+    labels = []
+    for name, precision, own in (('a', trained, labelled), ('b', 'fp32', expected)):
+        options = {'optim_wrapper.precision': precision, 'custom_hooks.0.precision': own}
+        config = mlcl_config(toy_config, warmup_checkpoint, max_iters=1, **options)
+        config.experiment_name += f'_{name}'
+        runner, _ = run(config)
+        (generation,) = generations(Path(runner.work_dir, 'pseudo_labels'))
+        labels.append(load_soft_pseudo_label(generation.path('dusk', '0')))
+    np.testing.assert_array_equal(*labels)
+
+
+@pytest.mark.parametrize(
+    ('precision', 'dtype'), [('bf16', torch.bfloat16), ('tf32', torch.float32)]
+)
+def test_validations_and_contact_sheets_follow_it(
+    toy_config, warmup_checkpoint, precision, dtype, monkeypatch
+):
+    """Outside of the training step, nothing is computed in another type."""
+    config = mlcl_config(
+        toy_config, warmup_checkpoint, max_iters=1, **{'optim_wrapper.precision': precision}
+    )
+    found = []
+
+    def record(module, inputs, outputs):
+        if not module.training:
+            found.append(outputs[0].dtype)
+
+    runner = Runner.from_cfg(config)
+    runner.model.backbone.layer1[0].conv1.register_forward_hook(record)
+    runner.train()
+    generated, sheets = 3, 3
+    assert len(found) > generated + sheets and set(found) == {dtype}
 
 
 def test_what_a_writer_raises_ends_the_run(toy_config, warmup_checkpoint, monkeypatch):

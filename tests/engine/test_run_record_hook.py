@@ -1,13 +1,16 @@
 """What a run keeps for its report page."""
 
 import json
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import mlcl_mmseg
 from mlcl_mmseg.engine.run_records import (
+    environment,
     evenly_spaced,
     read_pseudo_label,
     write_pseudo_label,
@@ -35,6 +38,14 @@ def trained(toy_config):
     configs[1].default_hooks.logger.interval = 2
     train_stages(configs, resume=False)
     return Path(configs[1].work_dir)
+
+
+def test_versions_of_a_checkout_that_is_not_installed(monkeypatch):
+    def not_found(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata.Distribution, 'from_name', not_found)
+    assert environment(1, torch.device('cpu'))['mlcl_mmseg'] == mlcl_mmseg.__version__
 
 
 def test_a_run_keeps_what_its_page_shows(trained):

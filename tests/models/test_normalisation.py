@@ -7,6 +7,7 @@ from mmengine.dataset import pseudo_collate
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mlcl_mmseg.deployment.export import DeployedNetwork
 from mlcl_mmseg.pseudo_labels.teacher import Teacher
@@ -40,6 +41,34 @@ def model(build_tiny):
     model.seen = []
     model.backbone.register_forward_pre_hook(lambda module, inputs: model.seen.append(inputs[0]))
     return model
+
+
+class Operations(TorchDispatchMode):
+    """The names of the operations that run."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('test_cfg', [None, dict(size=(20, 32))])
+def test_channels_are_converted_as_in_mmsegmentation_but_once(pixels, test_cfg):
+    """With the same bits, and without an index for each image, which a device has to wait for."""
+    options = dict(pad_val=7, test_cfg=test_cfg)
+    theirs = SegDataPreProcessor(mean=[0] * 3, std=[255] * 3, bgr_to_rgb=True, **options)
+    ours = MODELS.build(dict(type='MultiDomainDataPreprocessor', **options))
+    found = []
+    for preprocessor in (theirs, ours):
+        samples = [SegDataSample(metainfo=SHAPE) for _ in pixels]
+        with Operations() as operations:
+            batch = preprocessor(dict(inputs=list(pixels), data_samples=samples))
+        found.append((batch['inputs'], 'aten::index.Tensor' in operations.names))
+    assert torch.equal(found[0][0], found[1][0])
+    assert [indexed for _, indexed in found] == [True, False]
 
 
 def close(found, expected):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mlcl_mmseg.engine.precision import use_precision
+from mlcl_mmseg.engine.precision import PRECISIONS, choose_precision, precision_of, use_precision
 from mlcl_mmseg.errors import InputError
 
 
@@ -51,6 +51,51 @@ def test_what_is_not_to_be_had(precision, message, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(InputError, match=message):
         use_precision(configs()[1], precision)
+
+
+def test_the_precision_of_a_config(monkeypatch):
+    """It is what use_precision has set, and that of the network where there are discriminators."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    for config in configs():
+        for precision in (*PRECISIONS, *reversed(PRECISIONS)):
+            use_precision(config, precision)
+            assert precision_of(config) == precision
+    warmup, _ = configs()
+    warmup['discriminators'].update(type='PrecisionOptimWrapper', precision='bf16')
+    assert precision_of(warmup) == precision_of(None) == 'fp32'
+    assert precision_of(dict(type='AmpOptimWrapper', optimizer={}, dtype='bfloat16')) == 'bf16'
+    assert precision_of(dict(type='AmpOptimWrapper', optimizer={})) == 'fp16'
+
+
+def test_a_chosen_loss_scale_is_kept(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    config = dict(type='AmpOptimWrapper', loss_scale=512.0, optimizer=dict(type='SGD', lr=0.1))
+    use_precision(config, 'fp16')
+    assert config['loss_scale'] == 512
+
+
+@pytest.mark.parametrize(
+    ('chosen', 'trained', 'on_gpu', 'expected'),
+    [
+        (None, 'bf16', False, 'bf16'),
+        (None, 'tf32', True, 'tf32'),
+        (None, 'tf32', False, 'fp32'),
+        ('fp32', 'bf16', True, 'fp32'),
+        ('bf16', 'tf32', False, 'bf16'),
+    ],
+)
+def test_the_precision_of_predictions(chosen, trained, on_gpu, expected):
+    config = dict(optim_wrapper=dict(optimizer={}, precision=trained))
+    assert choose_precision(chosen, config, on_gpu) == expected
+
+
+@pytest.mark.parametrize(
+    ('chosen', 'trained'), [('tf32', 'fp32'), ('fp16', 'fp32'), (None, 'fp16')]
+)
+def test_predictions_without_the_gpu_that_they_need(chosen, trained):
+    wrapper = dict(type='AmpOptimWrapper') if trained == 'fp16' else dict(precision=trained)
+    with pytest.raises(InputError, match=f'{chosen or trained} needs a GPU: use fp32 or bf16'):
+        choose_precision(chosen, dict(optim_wrapper=wrapper), on_gpu=False)
 
 
 @pytest.mark.parametrize('precision', ['fp32', 'tf32', 'bf16'])

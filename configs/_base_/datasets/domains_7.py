@@ -79,9 +79,9 @@ pipelines = dict(
 # for mmseg.apis.inference_model
 test_pipeline = pipelines['test']
 
+# num_workers depends on the CPU cores and on whether the data are prepared
 train_dataloader = dict(
     batch_size=4,
-    num_workers=4,
     sampler=dict(type='StreamSampler'),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
@@ -92,8 +92,6 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
     # evaluate every image once with any number of processes
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(type='MultiDomainValidation', pipeline=pipelines['test']),

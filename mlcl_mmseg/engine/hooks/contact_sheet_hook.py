@@ -88,11 +88,13 @@ def validation_columns(segmentor: DomainSegmentor, sample: dict, domain: str) ->
     batch = segmentor.data_preprocessor(pseudo_collate([sample]), False)
     images = batch['inputs']
     label = sample['data_samples'].gt_sem_seg.data
+    with segmentor.prediction_context():
+        columns = segmentor.validation_columns(images, domain)
     return {
         'image': Images(images),
         'prediction': Classes(images, predicted(segmentor, sample)[None]),
         'truth': Classes(images, label),
-        **segmentor.validation_columns(images, domain),
+        **columns,
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-import numpy as np
+import torch
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -10,7 +10,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from ...errors import InputError
-from ...methods.base import segmentor_of
+from ...methods.base import network_wrapper, segmentor_of
 from ...models.train_step import AsyncBool
 
 
@@ -35,6 +35,9 @@ class FiniteLossHook(Hook):
     """Log the images of each step that was skipped because its loss or gradient was not finite.
 
     A step is reported after the next one, so that the host does not wait for the device.
+
+    With fp16, the dynamic loss scale begins so high that gradients overflow, and is halved after
+    each step that was skipped for this. Such steps do not count while the scale is at least 1.
 
     Args:
         patience (int): Consecutive skipped steps after which training stops.
@@ -76,11 +79,19 @@ class FiniteLossHook(Hook):
         if step.is_finite:
             self.in_a_row = 0
             return
+        is_loss_finite = bool(torch.isfinite(step.outputs['loss']))
+        scale = dynamic_loss_scale(runner)
+        if is_loss_finite and scale is not None and scale >= 1:
+            runner.logger.info(
+                f'Iteration {step.iteration} is skipped, a gradient overflows float16; the loss '
+                f'scale is now {scale:g}.'
+            )
+            return
         self.in_a_row += 1
         # loss and gradient are means over all processes, so that all processes reach this line
         images = [name for share in all_gather_object(step.images) for name in share]
         figures = {name: float(value) for name, value in step.outputs.items()}
-        what = 'its loss' if not np.isfinite(figures['loss']) else 'a gradient'
+        what = 'a gradient' if is_loss_finite else 'its loss'
         runner.logger.warning(
             f'Iteration {step.iteration} is skipped, {what} is not finite: {figures}. Images: '
             f'{", ".join(images)}.'
@@ -91,3 +102,11 @@ class FiniteLossHook(Hook):
                 f'the last is {step.iteration}: lower the learning rate, or check the images that '
                 'are named in the log.'
             )
+
+
+def dynamic_loss_scale(runner: Runner) -> float | None:
+    """Return the loss scale of the network, None if there is none or it is constant."""
+    wrapper = network_wrapper(runner.optim_wrapper)
+    scaler = getattr(wrapper, 'loss_scaler', None)
+    is_constant = getattr(wrapper, '_scale_update_param', None) is not None
+    return None if scaler is None or is_constant else scaler.get_scale()

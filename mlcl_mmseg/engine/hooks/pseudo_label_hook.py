@@ -26,7 +26,7 @@ from ...pseudo_labels.store import (
     remove_generations,
 )
 from ...safe_load import read_checkpoint
-from ..precision import PRECISIONS, computing_in
+from ..precision import PRECISIONS, computing_in, precision_of
 from ..runner_access import is_training
 from .refresh_hook import RefreshHook
 
@@ -43,8 +43,9 @@ class PseudoLabelHook(RefreshHook):
         pipeline (Sequence[dict]): Transforms to the working size, without augmentation.
         interval (int): Iterations between refreshes; a multiple of the validation interval.
         batch_size (int): Images per forward pass, which must have the same size.
-        num_workers (int): Number of loader processes.
-        precision (str): Precision of forward passes: 'fp32', 'tf32', 'bf16' or 'fp16'.
+        num_workers (int, optional): Number of loader processes; by default that of the training.
+        precision (str, optional): Precision of forward passes: 'fp32', 'tf32', 'bf16' or 'fp16';
+            by default that of the training.
 
     Raises:
         InputError: If the precision is unknown.
@@ -55,11 +56,11 @@ class PseudoLabelHook(RefreshHook):
         pipeline: Sequence[dict],
         interval: int = 10000,
         batch_size: int = 16,
-        num_workers: int = 4,
-        precision: str = 'fp32',
+        num_workers: int | None = None,
+        precision: str | None = None,
     ) -> None:
         super().__init__(interval)
-        if precision not in PRECISIONS:
+        if precision not in (None, *PRECISIONS):
             raise InputError(
                 f'PseudoLabelHook.precision is {precision!r}: set it to one of '
                 f'{", ".join(PRECISIONS)}.'
@@ -172,17 +173,18 @@ class PseudoLabelHook(RefreshHook):
         generation = PseudoLabelGeneration(self.root, iteration)
         generation.begin()
         segmentor = segmentor_of(runner)
+        precision = self.precision or precision_of(runner.cfg.get('optim_wrapper'))
         was_training = segmentor.training
         segmentor.eval()
         for index, domain in enumerate(runner.train_loop.dataloader.dataset.targets):
-            loader = self.build_loader(TargetImages(domain, self.pipeline))
+            loader = self.build_loader(runner, TargetImages(domain, self.pipeline))
             title = f'Pseudo-labels {domain.domain} after iteration {iteration}'
             with ThreadPoolExecutor() as writers:
                 written: list[Future] = []
                 for batch in track(loader, title, disable=not is_main_process()):
                     batch = segmentor.data_preprocessor(batch, False)
                     inputs = batch['inputs']
-                    with computing_in(self.precision, inputs.device.type):
+                    with computing_in(precision, inputs.device.type):
                         soft = segmentor.soft_pseudo_label(inputs, index)
                     soft = soft.cpu().numpy()
                     # one batch is written while the next is computed
@@ -208,13 +210,16 @@ class PseudoLabelHook(RefreshHook):
         remove_generations(self.root, lambda iteration: iteration not in kept)
         return generation
 
-    def build_loader(self, images: 'TargetImages') -> DataLoader:
+    def build_loader(self, runner: Runner, images: 'TargetImages') -> DataLoader:
         """Build a loader over this process's share of the images."""
         rank, world_size = get_dist_info()
+        num_workers = self.num_workers
+        if num_workers is None:
+            num_workers = runner.train_loop.dataloader.num_workers
         return DataLoader(
             Subset(images, range(rank, len(images), world_size)),
             batch_size=self.batch_size,
-            num_workers=self.num_workers,
+            num_workers=num_workers,
             collate_fn=pseudo_collate,
         )
 

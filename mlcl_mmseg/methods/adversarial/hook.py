@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ...global_batch import mean_figures
-from ...models.train_step import AsyncBool, update
+from ...models.train_step import update
 from ..base import segmentor_of
 from .losses import SOURCE, TARGET, gan_loss
 
@@ -58,11 +58,10 @@ class DiscriminatorHook(Hook):
             )
         figures = mean_figures(figures)
         total = sum(losses)
-        is_finite = AsyncBool(torch.isfinite(torch.stack([*figures.values()]).sum()))
+        is_finite = torch.isfinite(torch.stack([*figures.values()]).sum())
         optim_wrapper.backward(optim_wrapper.scale_loss(total))
         # discriminators skip the steps that the network skips
-        if is_finite:
-            update(optim_wrapper, self.segmentor.step_is_finite.on_device)
+        update(optim_wrapper, is_finite & self.segmentor.step_is_finite.on_device)
         optim_wrapper.zero_grad()
         self.bank.requires_grad_(False)
         self.segmentor.self_information_maps = None

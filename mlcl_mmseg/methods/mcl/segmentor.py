@@ -29,7 +29,7 @@ from .released.published import published_figures
 from .selection import select_pseudo_label
 
 
-class Part(NamedTuple):
+class LossPart(NamedTuple):
     """The passes through the network that one part of the loss needs.
 
     Attributes:
@@ -125,7 +125,7 @@ class MCLSegmentor(MultiTargetSegmentor):
             targets, and ``mcl/kept_pixels/<domain>`` and ``mcl/agreement/<domain>`` from 0 to 1.
         """
         source, targets, turn = inputs['source'], inputs['targets'], inputs.get('turn')
-        parts: dict[str, Part] = {}
+        parts: dict[str, LossPart] = {}
         if turn in (None, SOURCE_TURN):
             parts[SOURCE_TURN] = self.source_part(source, targets)
         for index, domain in enumerate(self.targets):
@@ -144,7 +144,7 @@ class MCLSegmentor(MultiTargetSegmentor):
                     losses[f'mcl/{term}/{name}'] = value
         return losses
 
-    def source_part(self, source: dict, targets: Sequence[dict]) -> Part:
+    def source_part(self, source: dict, targets: Sequence[dict]) -> LossPart:
         """Return the passes of the source.
 
         Each domain head sees the source in the style of its target, the domain-agnostic head the
@@ -154,14 +154,14 @@ class MCLSegmentor(MultiTargetSegmentor):
             source (dict): The source's part of a batch.
             targets (Sequence[dict]): The parts of all targets.
         """
-        return Part(
+        return LossPart(
             [source['img']] * (self.num_targets + 1),
             [*(target['img'] for target in targets), None],
             [*([head] for head in self.domain_heads), [self.decode_head]],
             [*range(self.num_targets)],
         )
 
-    def target_part(self, index: int, targets: Sequence[dict]) -> Part:
+    def target_part(self, index: int, targets: Sequence[dict]) -> LossPart:
         """Return the passes of a target: its strong view, and this in the style of each other one.
 
         Args:
@@ -171,7 +171,7 @@ class MCLSegmentor(MultiTargetSegmentor):
         passes = range(self.num_targets)
         others = [j for j in passes if j != index]
         order = [index, *others]
-        return Part(
+        return LossPart(
             [targets[index]['strong_img']] * self.num_targets,
             [None, *(targets[j]['strong_img'] for j in others)],
             [
@@ -181,11 +181,11 @@ class MCLSegmentor(MultiTargetSegmentor):
             [*passes] if self.own_features_first else sorted(passes, key=order.__getitem__),
         )
 
-    def images_of(self, parts: Sequence[Part]) -> list[Tensor]:
+    def images_of(self, parts: Sequence[LossPart]) -> list[Tensor]:
         """Return the images of all passes, (B, 3, H, W) each; styles are transferred in one call.
 
         Args:
-            parts (Sequence[Part]): The parts.
+            parts (Sequence[LossPart]): The parts.
         """
         passes = [each for part in parts for each in zip(part.images, part.styles)]
         pairs = [pair for pair in passes if pair[1] is not None]
@@ -193,11 +193,11 @@ class MCLSegmentor(MultiTargetSegmentor):
             styled = iter(self.style_transfer.pairs(pairs) if pairs else [])
         return [image if style is None else next(styled) for image, style in passes]
 
-    def part_logits(self, parts: Sequence[Part]) -> list[list[Tensor]]:
+    def part_logits(self, parts: Sequence[LossPart]) -> list[list[Tensor]]:
         """Compute the logits of several parts, all passes as one batch.
 
         Args:
-            parts (Sequence[Part]): The parts.
+            parts (Sequence[LossPart]): The parts.
 
         Returns:
             list[list[Tensor]]: For each part, the logits (B, classes, h, w) of its heads in the

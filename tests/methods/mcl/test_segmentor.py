@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.optim import build_optim_wrapper
 
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.methods.mcl import losses, selection
@@ -43,6 +44,26 @@ def test_the_turns_add_up_to_the_whole_loss(build_tiny, random_batch):
     assert {*total} == {*whole}
     for name, value in whole.items():
         torch.testing.assert_close(total[name], value)
+
+
+class Prepared(torch.nn.Module):
+    """In place of a data_preprocessor, for batches that are prepared already."""
+
+    def forward(self, data, training):
+        return dict(inputs=data)
+
+
+def test_a_step_with_one_image_of_each_domain(build_tiny, random_batch):
+    """Q10: thresholds are those of its pixels."""
+    model = build_tiny('MCLSegmentor').double().train()
+    model.data_preprocessor = Prepared()
+    batch = random_batch(batch=1)
+    optim_wrapper = build_optim_wrapper(model, dict(optimizer=dict(type='SGD', lr=0.1)))
+    before = model.domain_heads[1].conv_seg.weight.clone()
+    figures = model.train_step(batch, optim_wrapper)
+    assert model.step_is_finite and torch.isfinite(figures['loss'])
+    assert 0 < figures['mcl/kept_pixels/t1'] <= 1
+    assert not torch.equal(model.domain_heads[1].conv_seg.weight, before)
 
 
 @pytest.mark.parametrize('global_batch', [True, False])
