@@ -102,11 +102,6 @@ def training_step(
     config: Config, precision: str, segmentor: DomainSegmentor
 ) -> Callable[[dict], None]:
     """Return the function that trains a segmentor for one step on a batch."""
-    if precision == 'fp16':
-        # AmpOptimWrapper does not know this setting
-        for each in (config.optim_wrapper, *config.optim_wrapper.values()):
-            if isinstance(each, dict):
-                each.pop('precision', None)
     use_precision(config.optim_wrapper, precision)
     optim_wrapper = build_optim_wrapper(segmentor, config.optim_wrapper)
     settings = config.get('custom_hooks') or []
