@@ -69,7 +69,8 @@ def throughput(
     chunks = Chunks(training, batches)
     chunks.run(WARM_UP[device])
     (single,) = durations(lambda: chunks.run(1), device, 1, 1)
-    length = int(np.clip(CHUNK_SECONDS / single, 1, LONGEST_CHUNK))
+    wanted = min(CHUNK_SECONDS, budget.left() / FEWEST)
+    length = int(np.clip(wanted / single, 1, LONGEST_CHUNK))
     before = len(training.applied)
     chunks.host.clear()
     fewest = FEWEST if budget.left() > FEWEST * length * single else 1

@@ -11,14 +11,14 @@ from mlcl_mmseg.benchmark import training, whole_images
 from mlcl_mmseg.benchmark.largest_batch import StepFits
 from mlcl_mmseg.errors import InputError
 
-SMALL = [
+STAGE = [
     'train_dataloader.batch_size=1',
     'model.backbone.base_channels=4',
     'model.backbone.stem_channels=4',
     'model.decode_head.in_channels=32',
     'model.decode_head.channels=32',
-    'stage_before.train_dataloader.batch_size=1',
 ]
+SMALL = [*STAGE, *(f'stage_before.{each}' for each in STAGE)]
 
 
 @pytest.fixture
@@ -27,6 +27,13 @@ def quick(monkeypatch):
     monkeypatch.setattr('mlcl_mmseg.benchmark.inputs.FRAME', (256, 128))
     for name, most in (('throughput', 3), ('loading', 4), ('whole_run', 2)):
         monkeypatch.setattr(f'mlcl_mmseg.benchmark.{name}.MOST', most)
+
+
+@pytest.fixture
+def no_profile(monkeypatch):
+    """The profiler takes seconds to start."""
+    monkeypatch.setattr(module, 'profile_events', lambda step, device: step() and [])
+    monkeypatch.setattr(module, 'seconds_of', lambda events, device: dict(backbone=1.0))
 
 
 @pytest.fixture
@@ -45,6 +52,7 @@ def check(run_tool, tmp_path, quick):
     return check
 
 
+@pytest.mark.slow
 def test_the_small_form(check, capsys, tmp_path):
     found = check()
     assert found['is_complete']
@@ -95,7 +103,7 @@ def test_an_interrupted_check_keeps_what_it_has(check, monkeypatch, tmp_path):
     assert 'Not reached' in (tmp_path / 'out/gpu_check.html').read_text()
 
 
-def test_without_time_each_part_measures_once(check):
+def test_without_time_each_part_measures_once(check, no_profile):
     found = check('--minutes', '0.0001')
     assert found['precisions']['fp32']['steps'] == 1
     assert found['precisions']['bf16'] == dict(skipped=module.NO_TIME)
@@ -116,7 +124,7 @@ def test_figures_that_are_not_finite_are_none(check, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def pretended_gpu(monkeypatch):
+def pretended_gpu(monkeypatch, no_profile):
     """A CPU in place of a GPU with 80 GiB that holds batches of up to two images."""
     properties = SimpleNamespace(name='Pretended', total_memory=80 * 2**30)
     answers = dict(
@@ -140,15 +148,16 @@ def pretended_gpu(monkeypatch):
     monkeypatch.setattr(
         whole_images, 'random_images', lambda config, device, size: images(config, 'cpu', size)
     )
-    # the device of the weights decides where autocast is used; here the tests name it
-    monkeypatch.setattr(module, 'profile_events', lambda step, device: step() and [])
-    monkeypatch.setattr(module, 'seconds_of', lambda events, device: dict(backbone=1.0))
+    # Adam asks a GPU whether it records a graph
+    for name in ('_accelerator_graph_capture_health_check', '_cuda_graph_capture_health_check'):
+        monkeypatch.setattr(torch.optim.Optimizer, name, lambda _: None, raising=False)
     work = dict(kernels=7, device_seconds=1e-9, waits=2)
     monkeypatch.setattr(module, 'device_work', lambda events: dict(work))
     fits = StepFits.__call__
     monkeypatch.setattr(StepFits, '__call__', lambda *each: each[1] <= 2 and fits(*each))
 
 
+@pytest.mark.slow
 def test_what_is_done_on_a_gpu(check, pretended_gpu, monkeypatch):
     monkeypatch.setattr(module, 'PRECISIONS', ('fp32', 'tf32', 'bf16'))
     found = check(device='cuda')
