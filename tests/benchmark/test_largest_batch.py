@@ -16,6 +16,9 @@ from mlcl_mmseg.benchmark.training import Training
 
 from .test_measuring import small
 
+# of small images
+CROP = {'train_dataloader.dataset.source_pipeline.4.crop_size': (32, 16)}
+
 
 def search(limit, start, budget=None, most=256):
     tried = []
@@ -74,14 +77,14 @@ def limited(monkeypatch):
 
 
 def test_steps_that_do_not_fit_leave_nothing(limited):
-    fits = StepFits(small('mlcl.py'), 'cpu', 'fp32')
+    fits = StepFits(small('mlcl.py', **CROP), 'cpu', 'fp32')
     assert [fits(size) for size in (1, 3, 2)] == [True, False, True]
     assert fits.training.applied == []
     assert all(each.grad is None for each in fits.training.segmentor.parameters())
 
 
 def test_each_option_is_searched(limited):
-    found = largest_batches(small('mlcl.py'), 'cpu', 'fp32', Budget(1000))
+    found = largest_batches(small('mlcl.py', **CROP), 'cpu', 'fp32', Budget(1000))
     per_target = 'model.backward=per_target'
     assert found == [
         dict(options='', largest=2, too_large=3),
@@ -109,7 +112,7 @@ def test_other_errors_are_not_swallowed(monkeypatch):
     def fail(training, batch):
         raise RuntimeError('CUDA error: an illegal memory access was encountered')
 
-    fits = StepFits(small('mlcl.py'), 'cpu', 'fp32')
+    fits = StepFits(small('mlcl.py', **CROP), 'cpu', 'fp32')
     monkeypatch.setattr(Training, 'step', fail)
     with pytest.raises(RuntimeError, match='illegal memory access'):
         fits(1)

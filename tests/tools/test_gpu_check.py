@@ -27,6 +27,7 @@ def quick(monkeypatch):
     monkeypatch.setattr('mlcl_mmseg.benchmark.inputs.FRAME', (256, 128))
     for name, most in (('throughput', 3), ('loading', 4), ('whole_run', 2)):
         monkeypatch.setattr(f'mlcl_mmseg.benchmark.{name}.MOST', most)
+    monkeypatch.setattr('mlcl_mmseg.benchmark.throughput.CHUNK_SECONDS', 0.0)
 
 
 @pytest.fixture
