@@ -110,7 +110,7 @@ def precision_cells(check: dict[str, Any], name: str) -> list[str]:
         number(seconds),
         number(found['images_per_second']),
         number(found['hours']),
-        *([] if released is None else [f'{released / seconds:.2g} ×']),
+        *([] if released is None else [f'{released / seconds:.2g}']),
         percent(found.get('device_share')),
         number(found['host_seconds_per_step']),
         number(found.get('allocated_gib'), '.1f'),
@@ -122,7 +122,7 @@ def precision_heads(check: dict[str, Any]) -> list[str]:
     """The titles of the figures of a precision."""
     return [
         *('precision', 's a step', 'images/s', f'h for {check["iterations"]} steps'),
-        *([] if check['released_seconds'] is None else ['released program']),
+        *([] if check['released_seconds'] is None else ['released = 1']),
         *('GPU busy', 's on the host', 'GiB', 'GiB reserved'),
     ]
 
@@ -154,16 +154,19 @@ def precision_section(check: dict[str, Any]) -> Markup:
             'it. The hours are for the steps alone.',
             None
             if released is None
-            else f' A step of the released program takes {released} s in the logs of its authors, '
-            'for 4 images of each domain, on a GPU that they do not name.',
+            else f' The speed is relative to that of the released program, whose steps take '
+            f'{released} s in the logs of its authors, on a GPU that they do not name.',
         ),
-        table([['share of a step', *parts]], shares, class_='figures') if shares else None,
-        table([['', 'kernels a step', 'waits of the host']], work, class_='figures')
-        if work
-        else None,
+        titled_table('Shares of a step', ['', *parts], shares),
+        titled_table('In a step', ['', 'kernels', 'waits of the host'], work),
         [named_failure(name, each) for name, each in found.items()],
         [named_failure(f'{name} profile', each.get('profile', {})) for name, each in found.items()],
     )
+
+
+def titled_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Markup | None:
+    """A table of figures under a title; None without rows."""
+    return tag('div', tag('h3', title), table([heads], rows, class_='figures')) if rows else None
 
 
 def named_failure(name: str, found: dict[str, Any]) -> Markup | None:

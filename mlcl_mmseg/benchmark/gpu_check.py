@@ -214,7 +214,13 @@ def configured_precision(config: Config, device: str) -> str:
 
 
 def released_seconds(config: Config) -> float | None:
-    """Seconds of a step in the logs of the method's authors; None if they published none."""
+    """Seconds of a step in the logs of the method's authors; None for another batch size.
+
+    Learning rates are for the batch size of the authors, by which it is known.
+    """
+    authors = config.get('auto_scale_lr', {}).get('base_batch_size')
+    if config.train_dataloader.batch_size != authors:
+        return None
     figures = segmentor_class(config).published_figures(config)
     return None if figures is None else figures.seconds
 

@@ -72,7 +72,7 @@ def test_all_figures_are_shown(check):
         'Check of Pretended, 80 GiB for configs/mlcl/g2ci.py',
         'Train with --precision bf16.',
         # a row of a precision: 1.134 s by 0.19 s, then the share, the host and the memory
-        'bf16 0.19 60 3 6 × 95 % 0.1 17.5 20.0',
+        'bf16 0.19 60 3 6 95 % 0.1 17.5 20.0',
         'bf16 60 % 40 %',
         'bf16 9000 3',
         'bf16 the same 1.0e-05 2.0e-05 3.0e-03 0.0e+00',

@@ -34,7 +34,7 @@ STAND_INS = {
     r'\bSEED\b(?!=)': '1',
     r'\bOPTION\b': 'optim_wrapper.paramwise_cfg.backbone_rates=nested',
     r'--device cuda': '--device cpu',
-    r'\bgpu-check\b': 'gpu-check --device cpu',
+    r'\bgpu-check (?!.*--device)': 'gpu-check --device cpu ',
     r'--images 160 --val-images 40': '--images 2 --val-images 1',
     r'max_iters=800 (.*)end=801': r'max_iters=2 \1end=3',
     # the training beside it ends earlier

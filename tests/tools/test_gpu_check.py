@@ -9,6 +9,7 @@ import torch
 from mlcl_mmseg.benchmark import gpu_check as module
 from mlcl_mmseg.benchmark import training, whole_images
 from mlcl_mmseg.benchmark.largest_batch import StepFits
+from mlcl_mmseg.command_line import read_config
 from mlcl_mmseg.errors import InputError
 
 STAGE = [
@@ -206,3 +207,18 @@ def test_minutes_are_a_positive_number(check, text, capsys):
     with pytest.raises(SystemExit):
         check('--minutes', text)
     assert f"'{text}' is not a positive number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('name', 'options', 'seconds'),
+    [
+        ('mlcl/g2ci', {}, 1.134),
+        ('mlcl/g2cmi_19', {}, 4.492),
+        ('mlcl/g2ci', {'train_dataloader.batch_size': 8}, None),
+        ('warmup/g2ci', {}, None),
+        ('demo/mlcl', {}, None),
+    ],
+)
+def test_seconds_of_the_released_program(name, options, seconds):
+    config = read_config(f'configs/{name}.py', options, 'none')
+    assert module.released_seconds(config) == seconds
