@@ -50,12 +50,14 @@ def main() -> None:
     """Run the tool that the command line names, or list all tools."""
     name, *arguments = sys.argv[1:] or ['--help']
     tools = find_tools()
+    # a hyphen may stand for an underscore
+    tool = name.replace('-', '_')
     if name in ('-h', '--help'):
         width = max(map(len, tools))
         lines = [f'{each:{width}}  {summary(tool)}' for each, tool in tools.items()]
         print('\n'.join(['usage: mlcl TOOL [arguments of the tool, or --help]', '', *lines]))
-    elif name in tools:
-        run(name, tools[name], arguments)
+    elif tool in tools:
+        run(name, tools[tool], arguments)
     else:
         known = difflib.get_close_matches(name, tools, n=1)
         hint = f', did you mean {known[0]}?' if known else ': mlcl --help lists them.'

@@ -50,7 +50,7 @@ def test_listing_imports_nothing_heavy(tmp_path):
     ('name', 'sentence'),
     [
         ('trian', 'There is no tool trian, did you mean train?'),
-        ('browse-dataset', 'There is no tool browse-dataset, did you mean browse_dataset?'),
+        ('brows-dataset', 'There is no tool brows-dataset, did you mean browse_dataset?'),
         ('xyzzy', 'There is no tool xyzzy: mlcl --help lists them.'),
     ],
 )
@@ -59,6 +59,14 @@ def test_a_name_that_is_none(monkeypatch, name, sentence):
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == sentence
+
+
+def test_a_hyphen_stands_for_an_underscore(monkeypatch, capsys):
+    monkeypatch.setattr('sys.argv', ['mlcl', 'gpu-check', '--help'])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith('usage: mlcl gpu-check ')
 
 
 def test_a_tool_as_a_program(tmp_path):

@@ -30,10 +30,19 @@ def sizes_of(config: Config) -> tuple[tuple[int, int], tuple[int, int]]:
     return (height, width), (crop_height, crop_width)
 
 
-def random_batch(config: Config, crop: tuple[int, int]) -> dict:
-    """Return a training batch of random pixels with all keys that the pipelines would add."""
-    generator = torch.Generator().manual_seed(0)
-    size = config.train_dataloader.batch_size
+def random_batch(
+    config: Config, crop: tuple[int, int], seed: int = 0, size: int | None = None
+) -> dict:
+    """Return a training batch of random pixels with all keys that the pipelines would add.
+
+    Args:
+        config (Config): The config.
+        crop (tuple[int, int]): (H, W) of the images.
+        seed (int): Seed of the random values.
+        size (int, optional): Images of each domain; by default those of the config.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    size = config.train_dataloader.batch_size if size is None else size
     made = {step.type for step in config.train_dataloader.dataset.target_pipeline}
     num_classes = config.model.decode_head.num_classes
 
@@ -60,12 +69,16 @@ def random_batch(config: Config, crop: tuple[int, int]) -> dict:
 
 
 @contextmanager
-def drawn_frames() -> Iterator[None]:
-    """Draw frames of 2048x1024 in the layouts of the four data sets; set MLCL_DATA_ROOT to them."""
+def drawn_frames(num_frames: int = NUM_FRAMES) -> Iterator[None]:
+    """Draw frames of 2048x1024 in the layouts of the four data sets; set MLCL_DATA_ROOT to them.
+
+    Args:
+        num_frames (int): Number of training frames of each domain.
+    """
     before = os.environ.get('MLCL_DATA_ROOT')
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, 'data')
-        write_toy_world(root, NUM_FRAMES, FRAME, seed=0, num_validation_images=1)
+        write_toy_world(root, num_frames, FRAME, seed=0, num_validation_images=1)
         os.environ['MLCL_DATA_ROOT'] = str(root)
         try:
             yield

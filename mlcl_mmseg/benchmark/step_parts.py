@@ -12,6 +12,8 @@ from typing import Any
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
+from .clock import synchronise
+
 PARTS = ('data', 'style', 'backbone', 'heads', 'losses', 'optimiser')
 # prefix of the profiler's name for the backward pass of one operation
 BACKWARD = 'autograd::engine::evaluate_function: '
@@ -28,12 +30,24 @@ def step_parts(step: Callable[[], Any], device: str) -> dict[str, float]:
         dict[str, float]: Seconds of the forward and backward passes of each of :data:`PARTS` that
         occurred.
     """
+    return seconds_of(profile_events(step, device), device)
+
+
+def profile_events(step: Callable[[], Any], device: str) -> list[FunctionEvent]:
+    """Run one step in the profiler, and return what the host and the device did.
+
+    Args:
+        step (Callable): See :func:`step_parts`.
+        device (str): 'cpu' or 'cuda'.
+    """
     activities = [ProfilerActivity.CPU]
     if device == 'cuda':
         activities.append(ProfilerActivity.CUDA)
     with profile(activities=activities) as profiler:
         step()
-    return seconds_of(profiler.events(), device)
+        # the profiler would otherwise end before the device does
+        synchronise(device)
+    return list(profiler.events())
 
 
 def seconds_of(events: Iterable[FunctionEvent], device: str) -> dict[str, float]:

@@ -56,6 +56,8 @@ class PublishedFigures(NamedTuple):
             class if it was published.
         curve (dict[int, dict[str, float]]): For each validated iteration, the mIoU in percent of
             each target and 'mean'; empty if no validations were published.
+        seconds (float, optional): Median seconds of an iteration in the authors' logs; None if no
+            logs were published.
     """
 
     setting: str
@@ -63,6 +65,7 @@ class PublishedFigures(NamedTuple):
     mean: float
     per_domain: dict[str, dict]
     curve: dict[int, dict[str, float]]
+    seconds: float | None = None
 
 
 class DomainSegmentor(EncoderDecoder):

@@ -1,7 +1,6 @@
-"""Write the report page, a self-contained HTML file without scripts."""
+"""Write the report page of runs."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from mmseg.utils import register_all_modules
@@ -9,15 +8,13 @@ from mmseg.utils import register_all_modules
 from ..durable_files import write_durably
 from .class_figures import class_tables, confusion_matrices
 from .curves import training_curves, validation_curves
+from .document import document
 from .groups import group_runs
-from .markup import Markup, markup, tag
 from .overview import best_figures, environments, settings
 from .pictures import pictures
 from .pseudo_label_quality import pseudo_label_quality
 from .run import read_runs
 
-# whatever names of runs or images contain, the page runs no scripts and loads no other files
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 LINKS = {
     'best': 'Best',
     'settings': 'Settings',
@@ -55,26 +52,5 @@ def write_report(folders: Sequence[str | Path], path: str | Path, num_images: in
         pseudo_label_quality(groups),
         environments(groups),
     ]
-    text = page(', '.join(group.name for group in groups), sections)
+    text = document(', '.join(group.name for group in groups), sections, LINKS)
     write_durably(path, text.encode(), 'start again')
-
-
-def page(title: str, sections: Sequence[Markup]) -> str:
-    """The whole HTML document."""
-    style = files(__package__).joinpath('page.css').read_text()
-    head = tag(
-        'head',
-        tag('meta', charset='utf-8'),
-        tag('meta', http_equiv='Content-Security-Policy', content=POLICY),
-        tag('meta', name='viewport', content='width=device-width, initial-scale=1'),
-        tag('meta', name='color-scheme', content='light dark'),
-        tag('title', title),
-        tag('style', Markup(style)),
-    )
-    links = tag('nav', [tag('a', text, href=f'#{key}') for key, text in LINKS.items()])
-    body = tag(
-        'body',
-        tag('header', tag('h1', tag('small', 'MLCL-MMSeg'), title), links),
-        tag('main', sections),
-    )
-    return f'<!DOCTYPE html>\n{tag("html", markup([head, body]), lang="en")}\n'

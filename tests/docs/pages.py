@@ -25,7 +25,7 @@ FENCE = re.compile(r'( *)(```+) *(\w*)')
 # variables and a tool with arguments, without which it is a name; or another program of a reader
 COMMAND = re.compile(
     r'(\w+=\S+ )*'
-    r'(python3? \S+ \S|[\w/.]+\.(py|sh) \S|mlcl \w+ \S|make \S|pip install|git clone'
+    r'(python3? \S+ \S|[\w/.]+\.(py|sh) \S|mlcl [\w-]+ \S|make \S|pip install|git clone'
     r'|tensorboard \S)'
 )
 

@@ -7,6 +7,7 @@ import pytest
 
 from mlcl_mmseg.command_line import read_config
 from mlcl_mmseg.errors import InputError
+from mlcl_mmseg.stage_chain import read_stages
 
 from ..conftest import TOOLS
 
@@ -33,7 +34,8 @@ def load_stages(tmp_path, monkeypatch):
         if work_dir is not None:
             arguments += ['--work-dir', work_dir]
         monkeypatch.setattr('sys.argv', arguments)
-        return train.load_stages(train.parse_args())
+        args = train.parse_args()
+        return read_stages(args.config, args.cfg_options, args.work_dir, args.launcher)
 
     return load
 

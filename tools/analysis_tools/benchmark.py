@@ -6,7 +6,6 @@ It needs no data set. It prints a table and, as the last line, the same figures 
 import argparse
 import itertools
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,35 +15,33 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
-from mmseg.structures import SegDataSample
 from prettytable import PrettyTable
 
 from mlcl_mmseg.benchmark.arithmetic import operations_of_step
 from mlcl_mmseg.benchmark.clock import milliseconds, peak_memory
-from mlcl_mmseg.benchmark.inputs import (
-    drawn_frames,
-    random_batch,
-    random_pseudo_labels,
-    sizes_of,
-)
+from mlcl_mmseg.benchmark.inputs import drawn_frames, random_batch, sizes_of
+from mlcl_mmseg.benchmark.loading import loaded_dataset
 from mlcl_mmseg.benchmark.step_parts import step_parts
+from mlcl_mmseg.benchmark.throughput import use_cudnn_benchmark
+from mlcl_mmseg.benchmark.training import (
+    Training,
+    batches_of,
+    build_segmentor,
+    hook_of,
+    images_per_step,
+)
+from mlcl_mmseg.benchmark.whole_images import labelling, prediction
 from mlcl_mmseg.command_line import add_cfg_options, load_config
 from mlcl_mmseg.datasets import StreamPosition
-from mlcl_mmseg.datasets.prepare import prepare_config
-from mlcl_mmseg.engine.precision import (
-    PRECISIONS,
-    check_precision,
-    computing_in,
-    use_precision,
-)
+from mlcl_mmseg.engine.precision import PRECISIONS, check_precision, computing_in
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.methods.base import DomainSegmentor
 from mlcl_mmseg.pseudo_labels import PseudoLabelGeneration
-from mlcl_mmseg.pseudo_labels.teacher import Teacher
 from mlcl_mmseg.tool_exit import end_with_sentence
+
+# steps that follow one another between two waits for a GPU, by device
+STEPS = dict(cuda=5, cpu=1)
 
 
 class Measured(NamedTuple):
@@ -52,13 +49,15 @@ class Measured(NamedTuple):
 
     Attributes:
         run (Callable): The function to time.
-        images (int): Number of images that a call processes.
+        images (int): Number of images that the function processes each time it does its work.
+        times (int): How often it does its work in a call.
         more_figures (Callable, optional): It returns further figures to print; its argument is the
-            median time of a call in milliseconds.
+            median time of the work in milliseconds.
     """
 
     run: Callable[[], object]
     images: int
+    times: int = 1
     more_figures: Callable[[float], dict[str, object]] | None = None
 
 
@@ -77,13 +76,6 @@ def parse_args() -> argparse.Namespace:
     )
     add_cfg_options(parser)
     return parser.parse_args()
-
-
-def build_segmentor(config: Config, device: str) -> DomainSegmentor:
-    """Build the segmentor of a config with random weights."""
-    config.model.backbone.init_cfg = None
-    torch.manual_seed(0)
-    return MODELS.build(config.model).to(device)
 
 
 def prepared_batch(config: Config, segmentor: DomainSegmentor) -> dict:
@@ -114,11 +106,6 @@ def operation_of(config: Config, args: argparse.Namespace, folder: Path) -> Meas
     return Measured(run, len(inputs['source']['img']))
 
 
-def hook_of(config: Config, kind: str) -> dict | None:
-    """The config of the custom hook of a type; None if there is no such hook."""
-    return next((hook for hook in config.get('custom_hooks') or [] if hook.type == kind), None)
-
-
 def check_pseudo_labels(config: Config, args: argparse.Namespace) -> dict:
     """The config of the hook that stores pseudo-labels.
 
@@ -135,57 +122,42 @@ def check_pseudo_labels(config: Config, args: argparse.Namespace) -> dict:
 
 def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """Measure loading a target sample (image, both views, soft label) in this process."""
-    if not args.unprepared:
-        read_prepared(config, folder / 'prepared')
-    dataset = DATASETS.build(config.train_dataloader.dataset)
+    dataset = loaded_dataset(config, folder, not args.unprepared)
     if not dataset.targets:
         raise InputError(f'{args.config} has no targets: choose the config of a method with some.')
-    dataset.pseudo_labels = random_pseudo_labels(config, dataset, folder)
     positions = itertools.count()
     return Measured(
         lambda: dataset.domain_sample(1, StreamPosition(0, next(positions))),
         1,
-        lambda milliseconds: dict(prepared=not args.unprepared),
+        more_figures=lambda milliseconds: dict(prepared=not args.unprepared),
     )
 
 
-def read_prepared(config: Config, out: Path) -> None:
-    """Prepare the data sets of a config, and let its training read the copies."""
-    prepared = prepare_config(config, out, num_workers=0)
-    if prepared.failures:
-        raise InputError(prepared.failures[0])
-    copies = {each.source: each.folder for each in prepared.copies}
-    train = config.train_dataloader.dataset
-    for domain in (train.source, *train.targets):
-        domain.data_root = copies[os.path.abspath(domain.data_root)]
-
-
 def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
-    """Measure a training step: forward pass, backward pass and update."""
-    use_precision(config.optim_wrapper, args.precision)
-    segmentor = build_segmentor(config, args.device).train()
-    if hook_of(config, 'TeacherHook') is not None:
-        segmentor.teacher = Teacher(segmentor)
-    optim_wrapper = build_optim_wrapper(segmentor, config.optim_wrapper)
-    _, crop = sizes_of(config)
-    batch = random_batch(config, crop)
-    images = len(batch['source']['img']) * (1 + len(batch['targets']))
+    """Measure training steps that follow one another: forward and backward pass, and update."""
+    training = Training(config, args.device, args.precision)
+    batches = batches_of(config, args.device)
+    batch = next(batches)
 
     def step() -> object:
-        return segmentor.train_step(batch, optim_wrapper)
+        return training.step(next(batches))
+
+    def steps() -> None:
+        for _ in range(STEPS[args.device]):
+            step()
 
     def more_figures(milliseconds: float) -> dict[str, object]:
         """The share of time of each part of the step, its arithmetic, and the speed of it."""
         seconds = step_parts(step, args.device)
         total = sum(seconds.values())
-        operations = operations_of_step(segmentor, batch)
+        operations = operations_of_step(training.segmentor, batch)
         return dict(
             shares={part: round(each / total, 3) for part, each in seconds.items()},
             tflop=round(operations / 1e12, 3),
             tflop_per_second=round(operations / 1e9 / milliseconds, 3),
         )
 
-    return Measured(step, images, more_figures)
+    return Measured(steps, images_per_step(batch), STEPS[args.device], more_figures)
 
 
 def measure_pseudo(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
@@ -193,36 +165,21 @@ def measure_pseudo(config: Config, args: argparse.Namespace, folder: Path) -> Me
 
     Decoding the images is not included.
     """
-    (height, width), _ = sizes_of(config)
     hook = check_pseudo_labels(config, args)
-    images = torch.rand(hook.get('batch_size', 16), 3, height, width, device=args.device)
-    segmentor = build_segmentor(config, args.device).eval()
+    label, images = labelling(config, args.device, args.precision, hook.get('batch_size', 16))
     generation = PseudoLabelGeneration(folder, 0)
     generation.begin()
 
     def run() -> None:
-        with computing_in(args.precision, args.device):
-            soft = segmentor.soft_pseudo_label(images, 0)
-        for number, each in enumerate(soft.cpu().numpy()):
+        for number, each in enumerate(label().cpu().numpy()):
             generation.write(config.model.targets[0], str(number), each)
 
-    return Measured(run, len(images))
+    return Measured(run, images)
 
 
 def measure_inference(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """Measure predicting a batch of whole images with the deployed head, as in validation."""
-    (height, width), _ = sizes_of(config)
-    size = config.val_dataloader.batch_size
-    images = torch.rand(size, 3, height, width, device=args.device)
-    segmentor = build_segmentor(config, args.device).eval()
-    shape = dict(img_shape=(height, width), ori_shape=(height, width))
-
-    def run() -> None:
-        samples = [SegDataSample(metainfo=shape) for _ in images]
-        with torch.no_grad(), computing_in(args.precision, args.device):
-            segmentor.predict(images, samples)
-
-    return Measured(run, size)
+    return Measured(*prediction(config, args.device, args.precision))
 
 
 MEASURES = dict(
@@ -258,10 +215,10 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         args.device, args.precision = 'cpu', 'fp32'
     check_precision(args.precision, args.device == 'cuda')
     config = load_config(args.config, args.cfg_options, None, 'none')
-    torch.backends.cudnn.benchmark = config.get('env_cfg', {}).get('cudnn_benchmark', False)
+    use_cudnn_benchmark(config)
     init_default_scope('mmseg')
     measured = MEASURES[args.what](config, args, folder)
-    times = milliseconds(measured.run, args.device, args.iters)
+    times = milliseconds(measured.run, args.device, args.iters) / measured.times
     median, p90 = np.percentile(times, (50, 90))
     figures = dict(
         what=args.what,

@@ -101,13 +101,14 @@ def published_figures(config: Config) -> PublishedFigures | None:
     except InputError:
         return None
     found = published_results()[setting]
-    has_curve = setting in read('curves')
+    logs = read('curves').get(setting)
     return PublishedFigures(
         setting,
         ITERATIONS,
         found['mean_mIoU'],
         found['per_domain'],
-        published_curve(setting) if has_curve else {},
+        {} if logs is None else published_curve(setting),
+        None if logs is None else logs['median_seconds_per_iteration_batch4'],
     )
 
 
