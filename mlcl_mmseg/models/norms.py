@@ -28,11 +28,12 @@ class PassBatchNorm(nn.BatchNorm2d):
         """Normalise inputs (passes · B, C, H, W)."""
         if self.passes == 1 or not self.training:
             return super().forward(inputs)
-        if self.momentum is None or not self.track_running_stats:
+        mean, variance, count = self.running_mean, self.running_var, self.num_batches_tracked
+        if self.momentum is None or mean is None or variance is None or count is None:
             return torch.cat(
                 [super(PassBatchNorm, self).forward(each) for each in inputs.chunk(self.passes)]
             )
-        self.num_batches_tracked.add_(self.passes)
+        count.add_(self.passes)
         # compiled, elementary operations become few kernels; one by one, they would be many
         is_compiled = torch.compiler.is_compiling()
         normalise = normalise_passes if is_compiled else BatchNormOfPasses.apply
@@ -40,8 +41,8 @@ class PassBatchNorm(nn.BatchNorm2d):
             inputs,
             self.weight,
             self.bias,
-            self.running_mean,
-            self.running_var,
+            mean,
+            variance,
             self.passes,
             self.momentum,
             self.eps,

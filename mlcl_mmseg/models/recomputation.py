@@ -63,7 +63,7 @@ def trained_norms(block: nn.Module) -> list[_BatchNorm]:
 
 
 @contextmanager
-def statistics_are_kept(norms: Sequence[_BatchNorm], passes: Sequence[int]) -> Iterator[None]:
+def statistics_are_kept(norms: Sequence[Any], passes: Sequence[int]) -> Iterator[None]:
     """Keep running statistics unchanged, since the first forward pass has updated them.
 
     Args:

@@ -28,6 +28,27 @@ def test_initialisation_of_a_head():
     assert [branch.conv.dilation[0] for branch in head.branches] == [1, 6, 12, 18, 24]
 
 
+@pytest.mark.parametrize('norm', [{}, dict(affine=False)], ids=['affine', 'without weights'])
+def test_branches_are_finished_together(norm):
+    """Bias, norm and activation of the concatenation are those of each branch."""
+    torch.manual_seed(0)
+    head = MODELS.build(
+        dict(
+            type='DeepLabV2Head',
+            in_channels=8,
+            channels=8,
+            num_classes=3,
+            norm_cfg=dict(type='GN', num_groups=4, **norm),
+        )
+    )
+    for parameter in head.parameters():
+        nn.init.normal_(parameter)
+    head, features = head.double().eval(), torch.randn(2, 8, 5, 7, dtype=torch.float64)
+    joined = torch.cat([branch(features) for branch in head.branches], dim=1)
+    expected = head.cls_seg(head.bottleneck(head.squeeze_excitation(joined)))
+    torch.testing.assert_close(head([features]), expected)
+
+
 @pytest.mark.parametrize('order', [[0, 1, 2], [1, 0, 2]])
 def test_ensemble_head_takes_n_feature_maps(build_tiny, order):
     """Computed part by part it is the head on the concatenation."""

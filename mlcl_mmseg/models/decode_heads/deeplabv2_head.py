@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
+from mmengine.model import ModuleList
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -99,7 +100,7 @@ class DeepLabV2Head(BaseDecodeHead):
         branch = dict(
             in_channels=self.in_channels, out_channels=channels, bias=True, norm_cfg=norm_cfg
         )
-        self.branches = nn.ModuleList([ConvModule(kernel_size=1, **branch)])
+        self.branches = ModuleList([ConvModule(kernel_size=1, **branch)])
         for dilation in dilations:
             self.branches.append(
                 ConvModule(kernel_size=3, padding=dilation, dilation=dilation, **branch)
@@ -166,7 +167,7 @@ class DeepLabV2Head(BaseDecodeHead):
             Tensor: (B, classes, h, w) logits.
         """
         norms = [branch.norm for branch in self.branches]
-        if all(type(norm) is nn.GroupNorm for norm in norms):
+        if all(type(norm) is nn.GroupNorm and norm.affine for norm in norms):
             features = self.finish_branches(torch.cat(list(maps), dim=1), norms)
         else:
             features = torch.cat([*map(finish_branch, self.branches, maps)], dim=1)
