@@ -24,7 +24,12 @@ from ..models.checkpoint_parts import check_num_classes, check_parts, forgive_mi
 from ..models.data_preprocessor import MultiDomainDataPreprocessor
 from ..models.decode_heads import as_levels, head_logits
 from ..models.losses import resize_logits
-from ..models.norms import can_separate_passes, passes_in_batch, separate_passes
+from ..models.norms import (
+    PassBatchNorm,
+    can_separate_passes,
+    passes_in_batch,
+    separate_passes,
+)
 from ..models.recomputation import recompute_blocks
 from ..models.train_step import AsyncBool, train_step
 from ..visualization.columns import Classes, Columns, Images
@@ -146,6 +151,9 @@ class DomainSegmentor(EncoderDecoder):
         if recompute_activations:
             recompute_blocks(self.backbone)
         if compile_backbone is not None:
+            for module in self.backbone.modules():
+                if isinstance(module, PassBatchNorm):
+                    module.elementary = True
             self.backbone.compile(**compile_backbone)
 
     # Training

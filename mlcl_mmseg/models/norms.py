@@ -20,9 +20,12 @@ class PassBatchNorm(nn.BatchNorm2d):
 
     Attributes:
         passes (int): The number of passes. All have the same size.
+        elementary (bool): Whether all passes are normalised at once by elementary operations. A
+            compiler makes few kernels of them; one by one, they would be many.
     """
 
     passes = 1
+    elementary = False
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalise inputs (passes · B, C, H, W)."""
@@ -34,9 +37,7 @@ class PassBatchNorm(nn.BatchNorm2d):
                 [super(PassBatchNorm, self).forward(each) for each in inputs.chunk(self.passes)]
             )
         count.add_(self.passes)
-        # compiled, elementary operations become few kernels; one by one, they would be many
-        is_compiled = torch.compiler.is_compiling()
-        normalise = normalise_passes if is_compiled else BatchNormOfPasses.apply
+        normalise = normalise_passes if self.elementary else BatchNormOfPasses.apply
         return normalise(
             inputs,
             self.weight,
@@ -139,7 +140,11 @@ def normalise_passes(
 
 
 def separate_passes(module: nn.Module) -> None:
-    """Let every batch norm of a module treat batches as passes, see :func:`passes_in_batch`."""
+    """Let every batch norm of a module treat batches as passes, see :func:`passes_in_batch`.
+
+    Args:
+        module (nn.Module): The module; batch norms of subclasses do not change.
+    """
     for each in module.modules():
         if type(each) is nn.BatchNorm2d:
             # parameters, buffers, hooks and names stay as they are

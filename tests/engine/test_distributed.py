@@ -148,7 +148,7 @@ def test_teacher(compare, start):
 
 def test_per_target_backward_is_the_same_step(compare, start, tmp_path):
     """In one process: the same figures and weights as one backward pass, to the last bits."""
-    together = train(1, tmp_path / 'together', 'mlcl', 2, start)
+    together = train(1, tmp_path / 'together', 'mlcl', 2, {**start, **TOGETHER})
     per_target = train(1, tmp_path / 'per_target', 'mlcl', 2, {**start, **PER_TARGET})
     for expected, found in zip(together[0], per_target[0]):
         assert found == pytest.approx(expected, rel=1e-5)

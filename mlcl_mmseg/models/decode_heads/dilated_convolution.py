@@ -92,7 +92,7 @@ class WindowConvolution(torch.autograd.Function):
                 torch.mm(part.t(), seen, out=tap_of(of_weight, tap))
             of_seen = parts[0] @ tap_of(weights[0], tap)
             for part, weight in zip(parts[1:], weights[1:]):
-                of_seen.addmm_(part, tap_of(weight, tap))
+                torch.addmm(of_seen, part, tap_of(weight, tap), out=of_seen)
             return of_seen
 
         of_features = products(4, gradient.flatten(0, 2), features.flatten(0, 2))
