@@ -14,6 +14,7 @@ LINKS = dict(
     advice='What to change',
     precisions='Steps',
     parity='Same results',
+    compiled='Compiled',
     batch='Batch size',
     loading='Loading',
     run='Whole run',
@@ -34,6 +35,7 @@ def check_page(check: dict[str, Any]) -> str:
         advice_section(check),
         precision_section(check),
         parity_section(check),
+        compiled_section(check),
         batch_section(check),
         loading_section(check),
         run_section(check),
@@ -104,6 +106,11 @@ def precision_cells(check: dict[str, Any], name: str) -> list[str]:
     if 'seconds_per_step' not in found:
         state = 'failed' if 'error' in found else 'skipped'
         return [state, *[NONE] * (len(precision_heads(check)) - 2)]
+    return step_cells(check, found)
+
+
+def step_cells(check: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """The figures of measured steps as text, see :func:`precision_heads`."""
     seconds = found['seconds_per_step']
     released = check['released_seconds']
     return [
@@ -215,6 +222,25 @@ def parity_section(check: dict[str, Any]) -> Markup:
     )
 
 
+def compiled_section(check: dict[str, Any]) -> Markup:
+    """The section with the steps of a compiled backbone."""
+    found = part(check, 'compiled')
+    passed = found.get('parity', {}).get('passed')
+    same = 'was not compared' if passed is None else 'is the same' if passed else 'differs'
+    rows = [[found['precision'], *step_cells(check, found)]] if found else []
+    return part_section(
+        check,
+        'compiled',
+        'With a compiled backbone',
+        table([precision_heads(check)], rows, class_='figures'),
+        paragraph(
+            'model.compile_backbone.mode=reduce-overhead, without the time for compiling. In '
+            f'comparison with the CPU, a step {same}.'
+        ),
+        named_failure('profile', found.get('profile', {})),
+    )
+
+
 def batch_section(check: dict[str, Any]) -> Markup:
     """The section with the largest batch sizes."""
     found = part(check, 'batch')
@@ -317,6 +343,10 @@ def summary(check: dict[str, Any], failed: Sequence[str]) -> str:
         same = NONE if passed is None else 'yes' if passed else 'NO'
         precisions.add_row([name, *precision_cells(check, name), same])
     lines = [str(precisions)] if precisions.rows else []
+    compiled = part(check, 'compiled')
+    if compiled:
+        seconds = number(compiled['seconds_per_step'])
+        lines.append(f'Seconds of a step in {compiled["precision"]} when compiled: {seconds}')
     batch = part(check, 'batch')
     for search in batch.get('searches', []):
         options = f' with {search["options"]}' if search['options'] else ''

@@ -78,8 +78,9 @@ class StepResult(NamedTuple):
 
 
 def comparable(config: Config) -> Config:
-    """A copy of a config whose optimisers change each weight by its gradient."""
+    """A copy of a config without compilation, whose optimisers change weights by the gradient."""
     config = copy.deepcopy(config)
+    config.model.pop('compile_backbone', None)
     for each in wrapper_configs(config.optim_wrapper):
         each['optimizer'] = dict(type='SGD', lr=1.0)
         each.pop('clip_grad', None)
