@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from mlcl_mmseg.benchmark.check_page import LINKS, check_page, summary
+from mlcl_mmseg.benchmark.check_page import LINKS, check_page
+from mlcl_mmseg.benchmark.check_text import summary
 from mlcl_mmseg.benchmark.gpu_check import SHARES, failures
 
 from .test_advice import GOOD
