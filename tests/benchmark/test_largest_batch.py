@@ -100,7 +100,7 @@ def test_options_that_a_model_has():
 
     both = ['', 'model.backward=per_target']
     assert options(small('mlcl.py'))[:2] == both
-    assert options(small('warmup.py')) == ['', 'model.recompute_activations=True']
+    assert options(small('source_only.py')) == ['', 'model.recompute_activations=True']
     # what is set already
     per_target = small('mlcl.py', **{'model.backward': 'per_target'})
     assert options(per_target) == ['', 'model.recompute_activations=True']
