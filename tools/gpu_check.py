@@ -14,7 +14,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mlcl_mmseg.benchmark.check_page import check_page, summary
+from mlcl_mmseg.benchmark.check_page import check_page
+from mlcl_mmseg.benchmark.check_text import summary
 from mlcl_mmseg.benchmark.gpu_check import GPUCheck, failures
 from mlcl_mmseg.command_line import add_cfg_options, check_writable
 from mlcl_mmseg.durable_files import write_durably

@@ -112,6 +112,28 @@ def precision(check: dict[str, Any]) -> Iterator[str]:
             )
 
 
+def compilation(check: dict[str, Any]) -> Iterator[str]:
+    """A compiled backbone that is faster, or computes something else than the CPU."""
+    found = part(check, 'compiled')
+    name = found.get('precision')
+    if name is None:
+        return
+    if found.get('parity', {}).get('passed') is False:
+        yield (
+            f'Do not use model.compile_backbone on this machine: in {name}, a step differs from '
+            'that of the CPU by more than rounding. Please report it with gpu_check.json.'
+        )
+        return
+    if name != fastest_precision(check):
+        return
+    faster = check['precisions'][name]['seconds_per_step'] / found['seconds_per_step']
+    if faster >= FASTER:
+        yield (
+            'Train with --cfg-options model.compile_backbone.mode=reduce-overhead: '
+            f'in {name}, a step is {faster:.1f} times as fast.'
+        )
+
+
 def waiting_for_host(check: dict[str, Any]) -> Iterator[str]:
     """A GPU that has nothing to do in a part of the step."""
     best = fastest_precision(check)
@@ -192,6 +214,7 @@ RULES: tuple[Callable[[dict[str, Any]], Iterator[str]], ...] = (
     used_by_others,
     out_of_memory,
     precision,
+    compilation,
     waiting_for_host,
     room_for_larger_batches,
     slow_loading,

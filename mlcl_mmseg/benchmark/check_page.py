@@ -1,26 +1,32 @@
-"""The page of a check of a GPU, and its summary for the terminal."""
+"""The page of a check of a GPU."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from prettytable import PrettyTable
-
 from ..report.document import document
 from ..report.markup import Markup, details, paragraph, section, table, tag
 from .advice import fastest_precision, part
+from .check_text import (
+    NONE,
+    number,
+    percent,
+    precision_cells,
+    precision_heads,
+    run_rows,
+    step_cells,
+)
 from .device_parity import FEW, TOLERANCES
 
 LINKS = dict(
     advice='What to change',
     precisions='Steps',
     parity='Same results',
+    compiled='Compiled',
     batch='Batch size',
     loading='Loading',
     run='Whole run',
     environment='Machine',
 )
-# what stands for a figure that has not been measured
-NONE = '–'
 
 
 def check_page(check: dict[str, Any]) -> str:
@@ -34,6 +40,7 @@ def check_page(check: dict[str, Any]) -> str:
         advice_section(check),
         precision_section(check),
         parity_section(check),
+        compiled_section(check),
         batch_section(check),
         loading_section(check),
         run_section(check),
@@ -47,16 +54,6 @@ def processor(check: dict[str, Any]) -> str:
     versions = part(check, 'environment').get('versions', {})
     names = dict(cpu='CPU', cuda='GPU')
     return versions.get(names[check['device']], f'this {names[check["device"]]}')
-
-
-def number(value: float | None, form: str = '.3g') -> str:
-    """A figure as text."""
-    return NONE if value is None else f'{value:{form}}'
-
-
-def percent(value: float | None) -> str:
-    """A share from 0 to 1 in percent."""
-    return NONE if value is None else f'{100 * value:.0f} %'
 
 
 def failure(found: dict[str, Any]) -> Markup | None:
@@ -96,35 +93,6 @@ def advice_section(check: dict[str, Any]) -> Markup:
         ),
         id='advice',
     )
-
-
-def precision_cells(check: dict[str, Any], name: str) -> list[str]:
-    """The figures of a precision as text, see :func:`precision_heads`."""
-    found = part(check, 'precisions').get(name, {})
-    if 'seconds_per_step' not in found:
-        state = 'failed' if 'error' in found else 'skipped'
-        return [state, *[NONE] * (len(precision_heads(check)) - 2)]
-    seconds = found['seconds_per_step']
-    released = check['released_seconds']
-    return [
-        number(seconds),
-        number(found['images_per_second']),
-        number(found['hours']),
-        *([] if released is None else [f'{released / seconds:.2g}']),
-        percent(found.get('device_share')),
-        number(found['host_seconds_per_step']),
-        number(found.get('allocated_gib'), '.1f'),
-        number(found.get('reserved_gib'), '.1f'),
-    ]
-
-
-def precision_heads(check: dict[str, Any]) -> list[str]:
-    """The titles of the figures of a precision."""
-    return [
-        *('precision', 's a step', 'images/s', f'h for {check["iterations"]} steps'),
-        *([] if check['released_seconds'] is None else ['released = 1']),
-        *('GPU busy', 's on the host', 'GiB', 'GiB reserved'),
-    ]
 
 
 def precision_section(check: dict[str, Any]) -> Markup:
@@ -215,6 +183,25 @@ def parity_section(check: dict[str, Any]) -> Markup:
     )
 
 
+def compiled_section(check: dict[str, Any]) -> Markup:
+    """The section with the steps of a compiled backbone."""
+    found = part(check, 'compiled')
+    passed = found.get('parity', {}).get('passed')
+    same = 'was not compared' if passed is None else 'is the same' if passed else 'differs'
+    rows = [[found['precision'], *step_cells(check, found)]] if found else []
+    return part_section(
+        check,
+        'compiled',
+        'With a compiled backbone',
+        table([precision_heads(check)], rows, class_='figures'),
+        paragraph(
+            'model.compile_backbone.mode=reduce-overhead, without the time for compiling. In '
+            f'comparison with the CPU, a step {same}.'
+        ),
+        named_failure('profile', found.get('profile', {})),
+    )
+
+
 def batch_section(check: dict[str, Any]) -> Markup:
     """The section with the largest batch sizes."""
     found = part(check, 'batch')
@@ -265,22 +252,6 @@ def loading_section(check: dict[str, Any]) -> Markup:
     )
 
 
-def run_rows(check: dict[str, Any]) -> list[list[str]]:
-    """The hours of each stage and of all stages as text."""
-    stages = part(check, 'whole_run').get('stages', [])
-    rows = [
-        [
-            each['stage'],
-            str(each['iterations']),
-            number(each['seconds_per_step']),
-            *(number(each[key]) for key in ('steps', 'validations', 'pseudo_labels', 'hours')),
-        ]
-        for each in stages
-    ]
-    total = sum(each['hours'] for each in stages)
-    return [*rows, ['all stages', *[''] * 5, number(total)]] if len(stages) > 1 else rows
-
-
 def run_section(check: dict[str, Any]) -> Markup:
     """The section with the hours of the whole training."""
     found = part(check, 'whole_run')
@@ -306,24 +277,3 @@ def environment_section(check: dict[str, Any]) -> Markup:
         memory = f'{found["free_gib"]:.1f} of {found["total_gib"]:.1f} GiB'
         rows.append(['free memory of the GPU at the start', memory])
     return part_section(check, 'environment', 'Machine', table([['', '']], rows))
-
-
-def summary(check: dict[str, Any], failed: Sequence[str]) -> str:
-    """The main figures of a check for the terminal."""
-    parity = part(check, 'parity')
-    precisions = PrettyTable([*precision_heads(check), 'same as CPU'])
-    for name in part(check, 'precisions'):
-        passed = parity.get(name, {}).get('passed')
-        same = NONE if passed is None else 'yes' if passed else 'NO'
-        precisions.add_row([name, *precision_cells(check, name), same])
-    lines = [str(precisions)] if precisions.rows else []
-    batch = part(check, 'batch')
-    for search in batch.get('searches', []):
-        options = f' with {search["options"]}' if search['options'] else ''
-        lines.append(f'Largest batch in {batch["precision"]}{options}: {search["largest"]}')
-    run = part(check, 'whole_run')
-    for stage, *_, total in run_rows(check):
-        lines.append(f'Hours of {stage} in {run["precision"]}: {total}')
-    lines += [f'Failed: {each}' for each in failed]
-    lines += [f'To change: {each}' for each in check.get('advice', [])]
-    return '\n'.join(lines)

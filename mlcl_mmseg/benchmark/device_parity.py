@@ -13,6 +13,7 @@ than rounding (6 % in float32 and 140 % in bfloat16, for a ResNet-101).
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -68,7 +69,8 @@ class StepResult(NamedTuple):
         gradients (dict[str, Tensor]): By part of the network, such as 'backbone', the change of
             its trained weights as a vector.
         statistics (Tensor): The running statistics as a vector.
-        operations (dict[str, Tensor]): Results of the measured operations, without autocast.
+        operations (dict[str, Tensor]): Results of the measured operations as vectors, without
+            autocast.
     """
 
     figures: dict[str, float]
@@ -78,8 +80,9 @@ class StepResult(NamedTuple):
 
 
 def comparable(config: Config) -> Config:
-    """A copy of a config whose optimisers change each weight by its gradient."""
+    """A copy of a config without compilation, whose optimisers change weights by the gradient."""
     config = copy.deepcopy(config)
+    config.model.pop('compile_backbone', None)
     for each in wrapper_configs(config.optim_wrapper):
         each['optimizer'] = dict(type='SGD', lr=1.0)
         each.pop('clip_grad', None)
@@ -130,9 +133,7 @@ def run_step(config: Config, device: str, precision: str) -> StepResult:
     ]
     inputs = segmentor.data_preprocessor(batch, True)['inputs']
     operations = {
-        name: found.cpu()
-        for name, run in segmentor.measured_operations(inputs).items()
-        if isinstance(found := run(), Tensor)
+        name: as_vector(run()) for name, run in segmentor.measured_operations(inputs).items()
     }
     synchronise(device)
     return StepResult(
@@ -141,6 +142,12 @@ def run_step(config: Config, device: str, precision: str) -> StepResult:
         torch.cat(statistics).cpu() if statistics else torch.zeros(0),
         operations,
     )
+
+
+def as_vector(tensors: Tensor | Sequence[Tensor]) -> Tensor:
+    """All values of a tensor or several tensors as a vector on the CPU."""
+    several = [tensors] if isinstance(tensors, Tensor) else tensors
+    return torch.cat([each.flatten().cpu() for each in several])
 
 
 def changes(model: nn.Module, start: dict[str, Tensor]) -> dict[str, Tensor]:

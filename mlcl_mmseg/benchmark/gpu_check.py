@@ -4,6 +4,7 @@ A part that fails is reported by a sentence, and the others go on. The figures a
 each part, so that an interrupted check keeps those that it has.
 """
 
+import copy
 import shutil
 import subprocess
 import tempfile
@@ -22,18 +23,20 @@ from ..errors import InputError, sentence_of
 from ..methods.base import segmentor_class
 from .advice import advice, fastest_precision
 from .clock import Budget
-from .device_parity import TOLERANCES, comparable, compare, run_step
+from .device_parity import TOLERANCES, StepResult, comparable, compare, run_step
 from .host_share import device_work
 from .inputs import drawn_frames
 from .largest_batch import is_out_of_memory, largest_batches
 from .loading import loading
 from .step_parts import profile_events, seconds_of
 from .throughput import throughput, use_cudnn_benchmark
-from .training import Training, batches_of, wrapper_configs
+from .training import Training, batches_of, has_option, wrapper_configs
 from .whole_run import hours, whole_run
 
 # parts of the check in order, each with its share of the time relative to those of later parts
-SHARES = dict(environment=0, parity=2, precisions=4, batch=2, loading=1, whole_run=1.5)
+SHARES = dict(environment=0, parity=2, precisions=4, compiled=2, batch=2, loading=1, whole_run=1.5)
+# the compilation that is tried, in which a GPU replays a step of the backbone without the host
+COMPILATION = dict(mode='reduce-overhead')
 NO_TIME = 'There was no time left: use more --minutes.'
 
 
@@ -69,6 +72,7 @@ class GPUCheck:
         self.device = device
         self.minutes = minutes
         self.save = save
+        self.reference: StepResult | None = None
         self.precisions = PRECISIONS if device == 'cuda' else ('fp32', 'bf16')
         self.figures: dict[str, Any] = dict(
             config=self.config.filename,
@@ -113,7 +117,7 @@ class GPUCheck:
         """Compare a small step in each precision with the CPU in float32."""
         torch.backends.cudnn.benchmark = False
         config = comparable(self.config)
-        reference = run_step(config, 'cpu', 'fp32')
+        reference = self.reference = run_step(config, 'cpu', 'fp32')
 
         def check(precision: str) -> dict[str, Any]:
             found = run_step(config, self.device, precision)
@@ -131,16 +135,16 @@ class GPUCheck:
         def check(precision: str) -> dict[str, Any]:
             share = budget.share(1 / len(left))
             left.remove(precision)
-            return self.measure_steps(precision, share)
+            return self.measure_steps(self.config, precision, share)
 
         return each_within(self.precisions, check, budget)
 
-    def measure_steps(self, precision: str, budget: Budget) -> dict[str, Any]:
+    def measure_steps(self, config: Config, precision: str, budget: Budget) -> dict[str, Any]:
         """Measure steps in a precision, and what the device does in one of them."""
-        training = Training(self.config, self.device, precision)
-        batches = batches_of(self.config, self.device)
+        training = Training(config, self.device, precision)
+        batches = batches_of(config, self.device)
         found = throughput(training, batches, self.device, budget)
-        found['hours'] = hours(self.config.train_cfg.max_iters, found['seconds_per_step'])
+        found['hours'] = hours(config.train_cfg.max_iters, found['seconds_per_step'])
         events = profile_events(lambda: training.step(next(batches)), self.device)
         seconds = seconds_of(events, self.device)
         found['parts'] = {name: each / sum(seconds.values()) for name, each in seconds.items()}
@@ -150,6 +154,22 @@ class GPUCheck:
                 busy = found['profile']['device_seconds'] / found['seconds_per_step']
                 # steps vary, so that a single one may be longer than the median
                 found['device_share'] = min(1.0, busy)
+        return found
+
+    def check_compiled(self, budget: Budget) -> dict[str, Any]:
+        """Measure steps with a compiled backbone, and compare one with the CPU if time is left."""
+        precision = fastest_precision(self.figures)
+        if self.device == 'cpu' or not has_option(self.config, 'compile_backbone'):
+            return dict(skipped='Only on GPUs, for models with the option compile_backbone.')
+        if precision is None:
+            raise InputError('No step has been measured with which to compare.')
+        use_cudnn_benchmark(self.config)
+        found = self.measure_steps(compiled(self.config), precision, budget)
+        found['precision'] = precision
+        if self.reference is not None and budget.left() > 0:
+            free_memory()
+            step = run_step(compiled(comparable(self.config)), self.device, precision)
+            found['parity'] = compare(self.reference, step, TOLERANCES[precision])
         return found
 
     def check_batch(self, budget: Budget) -> dict[str, Any]:
@@ -203,6 +223,15 @@ def each_within(
         else:
             found[name] = guarded(lambda _: check(name), budget)  # noqa: B023
     return found
+
+
+def compiled(config: Config) -> Config:
+    """A copy of a config that compiles the backbone, as :data:`COMPILATION` if it does not yet."""
+    config = copy.deepcopy(config)
+    if not config.model.get('compile_backbone'):
+        config.model.compile_backbone = dict(COMPILATION)
+        config.model.recompute_activations = False
+    return config
 
 
 def configured_precision(config: Config, device: str) -> str:

@@ -6,12 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
-from mmseg.registry import MODELS
 
-from ..config_check import parameters_of
 from ..engine.rehearsal import free_memory
 from .clock import Budget, synchronise
-from .training import Training, batches_of
+from .training import Training, batches_of, has_option
 
 # options of a model that save memory and change no gradient, in the order in which to add them
 SAVING = dict(backward='per_target', recompute_activations=True)
@@ -110,10 +108,11 @@ def with_less_memory(config: Config) -> list[tuple[str, Config]]:
         list[tuple[str, Config]]: For each config the options as on the command line, '' for the
         config itself.
     """
-    known, _ = parameters_of(MODELS.get(config.model.type))
     variants = [('', config)]
     for name, value in SAVING.items():
-        if name in known and config.model.get(name) != value:
+        # a compiled backbone decides itself what to recompute
+        is_taken = name == 'recompute_activations' and config.model.get('compile_backbone')
+        if has_option(config, name) and config.model.get(name) != value and not is_taken:
             options, last = variants[-1]
             changed = copy.deepcopy(last)
             changed.model[name] = value

@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmseg.registry import HOOKS, MODELS
 from torch import Tensor
 
+from ..config_check import parameters_of
 from ..engine.precision import use_precision
 from ..engine.stream_train_loop import seed_step
 from ..methods.base import DomainSegmentor
@@ -76,6 +77,12 @@ def build_segmentor(config: Config, device: str) -> DomainSegmentor:
     model.backbone.init_cfg = None
     torch.manual_seed(0)
     return MODELS.build(model).to(device)
+
+
+def has_option(config: Config, name: str) -> bool:
+    """Whether the model of a config takes an argument."""
+    known, _ = parameters_of(MODELS.get(config.model.type))
+    return name in known
 
 
 def hook_of(config: Config, kind: str) -> dict | None:

@@ -24,6 +24,7 @@ GOOD = dict(
         bf16=dict(STEP, seconds_per_step=0.19),
         fp16=dict(STEP, seconds_per_step=0.21),
     ),
+    compiled=dict(STEP, precision='bf16', seconds_per_step=0.18, parity=dict(passed=True)),
     batch=dict(
         precision='bf16',
         searches=[
@@ -51,7 +52,9 @@ def test_nothing_to_change():
 
 
 @pytest.mark.parametrize('value', [{}, dict(error='failed'), dict(skipped='no time')])
-@pytest.mark.parametrize('part', ['environment', 'parity', 'precisions', 'batch', 'loading'])
+@pytest.mark.parametrize(
+    'part', ['environment', 'parity', 'precisions', 'compiled', 'batch', 'loading']
+)
 def test_parts_that_are_not_there(part, value):
     assert advice(changed(part, to=value)) == []
     check = copy.deepcopy(GOOD)
@@ -87,6 +90,15 @@ def test_wrong_results_come_first():
         (
             changed('precisions', 'bf16', 'seconds_per_step', to=4.0),
             'Do not use --precision bf16: this processor computes it 10.0 times as slowly as fp32.',
+        ),
+        (
+            changed('compiled', 'seconds_per_step', to=0.1),
+            'Train with --cfg-options model.compile_backbone.mode=reduce-overhead: in bf16, a step '
+            'is 1.9 times as fast.',
+        ),
+        (
+            changed('compiled', 'parity', 'passed', to=False),
+            'Do not use model.compile_backbone on this machine: in bf16, a step differs',
         ),
         (
             changed('precisions', 'bf16', 'device_share', to=0.5),
@@ -195,4 +207,5 @@ def test_every_rule_can_speak():
     check['precisions']['bf16'].update(seconds_per_step=0.05, device_share=0.3, skipped_steps=90)
     check['precisions']['fp32'] = dict(error='…', is_out_of_memory=True)
     check['batch']['searches'][0]['largest'] = 64
+    check['compiled']['seconds_per_step'] = 0.01
     assert all(list(rule(check)) for rule in RULES)

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from mlcl_mmseg.benchmark.check_page import LINKS, check_page, summary
+from mlcl_mmseg.benchmark.check_page import LINKS, check_page
+from mlcl_mmseg.benchmark.check_text import summary
 from mlcl_mmseg.benchmark.gpu_check import SHARES, failures
 
 from .test_advice import GOOD
@@ -32,6 +33,7 @@ def check():
             parts=dict(backbone=0.6, heads=0.4),
             profile=dict(kernels=9000, device_seconds=0.1, waits=3),
         )
+    check['compiled'].update(images_per_second=80.0, hours=2.5, allocated_gib=18.5)
     return dict(
         check,
         config='configs/mlcl/g2ci.py',
@@ -76,6 +78,8 @@ def test_all_figures_are_shown(check):
         'bf16 60 % 40 %',
         'bf16 9000 3',
         'bf16 the same 1.0e-05 2.0e-05 3.0e-03 0.0e+00',
+        'bf16 0.18 80 2.5 6.3 95 % 0.1 18.5 20.0',
+        'a step is the same',
         'as configured 7 8',
         'model.backward=per_target 14 16',
         'unprepared frames 0.3 1.6',
@@ -135,6 +139,7 @@ def test_an_unfinished_check(check):
 def test_the_summary(check):
     printed = summary(check, [])
     for each in (
+        'Seconds of a step in bf16 when compiled: 0.18',
         'Largest batch in bf16: 7',
         'Largest batch in bf16 with model.backward=per_target: 14',
         'Hours of all stages in bf16: 3.25',

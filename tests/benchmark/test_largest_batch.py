@@ -17,7 +17,8 @@ from mlcl_mmseg.benchmark.training import Training
 from .test_measuring import small
 
 # of small images
-CROP = {'train_dataloader.dataset.source_pipeline.4.crop_size': (32, 16)}
+TOGETHER = {'model.backward': 'together'}
+CROP = {**TOGETHER, 'train_dataloader.dataset.source_pipeline.4.crop_size': (32, 16)}
 
 
 def search(limit, start, budget=None, most=256):
@@ -99,12 +100,16 @@ def test_options_that_a_model_has():
 
     both = ['', 'model.backward=per_target']
     assert options(small('mlcl.py'))[:2] == both
-    assert options(small('warmup.py')) == ['', 'model.recompute_activations=True']
+    assert options(small('source_only.py')) == ['', 'model.recompute_activations=True']
     # what is set already
     per_target = small('mlcl.py', **{'model.backward': 'per_target'})
     assert options(per_target) == ['', 'model.recompute_activations=True']
-    (_, config), *others = with_less_memory(small('mlcl.py'))
-    assert 'backward' not in config.model
+    # nothing is to be recomputed in a compiled backbone
+    compiled = small('mlcl.py')
+    compiled.model.compile_backbone = dict(mode='default')
+    assert options(compiled) == both
+    (_, config), *others = with_less_memory(small('mlcl.py', **TOGETHER))
+    assert config.model.backward == 'together'
     assert [each.model.backward for _, each in others] == ['per_target'] * 2
 
 

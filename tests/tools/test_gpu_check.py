@@ -67,6 +67,7 @@ def test_the_small_form(check, capsys, tmp_path):
         assert sum(figures['parts'].values()) == pytest.approx(1)
         assert figures['skipped_steps'] == 0
     assert found['batch'] == dict(skipped='The largest batch is only searched on GPUs.')
+    assert found['compiled']['skipped'].startswith('Only on GPUs')
     assert found['loading']['seconds_per_batch']['prepared'] > 0
     assert [each['stage'] for each in found['whole_run']['stages']] == ['warmup', 'mcl']
     # tf32 of the config is fp32 here
@@ -155,8 +156,13 @@ def pretended_gpu(monkeypatch, no_profile):
         monkeypatch.setattr(torch.optim.Optimizer, name, lambda _: None, raising=False)
     work = dict(kernels=7, device_seconds=1e-9, waits=2)
     monkeypatch.setattr(module, 'device_work', lambda events: dict(work))
+    # as a model with this option, but without a compiler
+    monkeypatch.setattr(module, 'has_option', lambda config, name: True)
+    monkeypatch.setattr(module, 'compiled', lambda config: asked.append(config) or config)
+    asked = []
     fits = StepFits.__call__
     monkeypatch.setattr(StepFits, '__call__', lambda *each: each[1] <= 2 and fits(*each))
+    return asked
 
 
 @pytest.mark.slow
@@ -170,6 +176,11 @@ def test_what_is_done_on_a_gpu(check, pretended_gpu, monkeypatch):
     for figures in found['precisions'].values():
         assert (figures['allocated_gib'], figures['reserved_gib']) == (3, 4)
         assert 0 < figures['device_share'] < 1e-6
+    # measured, then compared with the CPU
+    assert [each.model.type for each in pretended_gpu] == ['MCLSegmentor'] * 2
+    assert found['compiled']['seconds_per_step'] > 0
+    assert found['compiled']['parity']['passed'] is True
+    assert found['compiled']['precision'] == module.fastest_precision(found)
     assert [each['largest'] for each in found['batch']['searches']] == [2, 2, 2]
     assert found['batch']['precision'] == module.fastest_precision(found)
     assert found['precision'] == 'tf32'
@@ -222,3 +233,15 @@ def test_minutes_are_a_positive_number(check, text, capsys):
 def test_seconds_of_the_released_program(name, options, seconds):
     config = read_config(f'configs/{name}.py', options, 'none')
     assert module.released_seconds(config) == seconds
+
+
+def test_a_compiled_copy():
+    config = read_config('configs/demo/mlcl.py', {}, 'none')
+    config.model.recompute_activations = True
+    copied = module.compiled(config)
+    assert copied.model.compile_backbone == module.COMPILATION
+    assert not copied.model.recompute_activations
+    assert 'compile_backbone' not in config.model
+    copied.model.compile_backbone = dict(mode='max-autotune')
+    assert module.compiled(copied).model.compile_backbone == dict(mode='max-autotune')
+    assert 'compile_backbone' not in module.comparable(copied).model
