@@ -24,7 +24,8 @@ def walk_backwards(
 ) -> None:
     """Run a backward pass and accumulate gradients in the leaves, as ``torch.autograd.backward``.
 
-    Hooks of tensors and nodes are not called, and the graph is not freed.
+    Hooks of tensors and nodes are not called, and the graph is not freed. Functions written in
+    Python must take their tensors before other arguments.
 
     Args:
         roots (Sequence[Tensor]): Results of a forward pass.
@@ -98,7 +99,11 @@ def compute(node: Any, gradients: dict[int, Tensor]) -> Sequence[Tensor | None]:
         results = node.apply(*map(or_zeros, values, expected))
     else:
         results = node(*values)
-    return results if isinstance(results, tuple) else (results,)
+    results = results if isinstance(results, tuple) else (results,)
+    # a node knows only the tensors among the arguments of a function written in Python
+    if any(each is not None for each in results[len(node.next_functions) :]):
+        raise ValueError(f'{node.name()} has other arguments before tensors: put them last.')
+    return results
 
 
 def or_zeros(gradient: Tensor | None, expected: Any) -> Tensor:

@@ -60,8 +60,18 @@ class WindowConvolution(torch.autograd.Function):
     """Dilated 3×3 convolutions of the same features, computed as one matrix product per tap."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, dilation: int, *weights: Tensor) -> Tensor:
-        """Convolve (B, h, w, C) features with (O, C, 3, 3) weights; returns (B, h, w, sum of O)."""
+    def forward(ctx: Any, features: Tensor, *arguments: Any) -> Tensor:
+        """Convolve features; the other arguments are the weights, and at last the dilation.
+
+        Args:
+            ctx (Any): Context of the function.
+            features (Tensor): (B, h, w, C).
+            *arguments: (O, C, 3, 3) weights of each convolution, then the dilation.
+
+        Returns:
+            Tensor: (B, h, w, sum of O).
+        """
+        *weights, dilation = arguments
         ctx.save_for_backward(features, *weights)
         ctx.dilation = dilation
         places = columns_of(weights)
@@ -105,7 +115,7 @@ class WindowConvolution(torch.autograd.Function):
         for tap in unseen:
             for of_weight in of_weights:
                 tap_of(of_weight, tap).zero_()
-        return of_features, None, *of_weights
+        return of_features, *of_weights, None
 
 
 def columns_of(weights: Sequence[Tensor]) -> list[slice]:
@@ -146,4 +156,4 @@ def dilated_convolution(
     if not trains or useful_share(features.shape[2:], dilation) >= window_share:
         return F.conv2d(features, torch.cat(weights), padding=dilation, dilation=dilation)
     last = features.permute(0, 2, 3, 1).contiguous()
-    return WindowConvolution.apply(last, dilation, *weights).permute(0, 3, 1, 2)
+    return WindowConvolution.apply(last, *weights, dilation).permute(0, 3, 1, 2)
