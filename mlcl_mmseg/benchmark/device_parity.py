@@ -23,7 +23,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from .clock import synchronise
 from .inputs import random_batch, sizes_of
-from .training import Training, wrapper_configs
+from .training import Training, build_segmentor, wrapper_configs
 
 # largest (H, W) of the images, and images of each domain
 CROP, BATCH_SIZE = (64, 128), 2
@@ -111,7 +111,7 @@ def run_step(config: Config, device: str, precision: str) -> StepResult:
     Returns:
         StepResult: What the step has computed.
     """
-    training = Training(config, device, precision)
+    training = Training(config, build_segmentor(config, device), precision)
     segmentor = training.segmentor
     make_comparable(segmentor)
     if getattr(segmentor, 'teacher', None) is not None:

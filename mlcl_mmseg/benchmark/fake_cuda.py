@@ -5,30 +5,24 @@ values. The step is the project's own, with the functions that PyTorch uses on G
 optimisers and autocast.
 """
 
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest import mock
 
 import mmengine.runner.amp
 import torch
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
-from mmseg.registry import HOOKS, MODELS
 from torch import Tensor
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils import _foreach_utils
 from torch.utils._pytree import tree_map_only
 
-from ..engine.precision import use_precision
-from ..methods.base import DomainSegmentor
 from ..models.train_step import AsyncBool
-from ..pseudo_labels.teacher import Teacher
 from .inputs import random_batch, sizes_of
 from .operation_counter import OperationCounter
+from .training import Training, build_segmentor
 
 
 @contextmanager
@@ -83,38 +77,15 @@ def count_step(config: Config, precision: str) -> CountedStep:
     Returns:
         CountedStep: The counts of the second step.
     """
-    config = copy.deepcopy(config)
-    config.model.backbone.init_cfg = None
-    segmentor: DomainSegmentor = MODELS.build(config.model).train()
+    # built before: its initialisation needs values
+    segmentor = build_segmentor(config, 'cpu')
     batch = random_batch(config, sizes_of(config)[1])
     with fake_cuda() as fake:
-        step = training_step(config, precision, segmentor.to('cuda'))
+        training = Training(config, segmentor.to('cuda'), precision)
         batch = tree_map_only(Tensor, fake.from_tensor, batch)
         for _ in range(2):
             counter = OperationCounter()
             with counter, mock.patch.object(torch.autograd, 'backward', counter.backward):
-                step(batch)
+                training.step(batch)
     trained = [each for each in segmentor.parameters() if each.requires_grad]
     return CountedStep(counter, sum(each.numel() * each.element_size() for each in trained))
-
-
-def training_step(
-    config: Config, precision: str, segmentor: DomainSegmentor
-) -> Callable[[dict], None]:
-    """Return the function that trains a segmentor for one step on a batch."""
-    use_precision(config.optim_wrapper, precision)
-    optim_wrapper = build_optim_wrapper(segmentor, config.optim_wrapper)
-    settings = config.get('custom_hooks') or []
-    if any(hook.type == 'TeacherHook' for hook in settings):
-        segmentor.teacher = Teacher(segmentor)
-    hooks = [HOOKS.build(hook) for hook in settings] if segmentor.separate_optimisers else []
-    runner = SimpleNamespace(model=segmentor, optim_wrapper=optim_wrapper)
-    for hook in hooks:
-        hook.before_train(runner)
-
-    def step(batch: dict) -> None:
-        figures = segmentor.train_step(batch, optim_wrapper)
-        for hook in hooks:
-            hook.after_train_iter(runner, 0, batch, figures)
-
-    return step

@@ -30,7 +30,7 @@ from .largest_batch import is_out_of_memory, largest_batches
 from .loading import loading
 from .step_parts import profile_events, seconds_of
 from .throughput import throughput, use_cudnn_benchmark
-from .training import Training, batches_of, has_option, wrapper_configs
+from .training import Training, batches_of, build_segmentor, has_option, wrapper_configs
 from .whole_run import hours, whole_run
 
 # parts of the check in order, each with its share of the time relative to those of later parts
@@ -141,7 +141,7 @@ class GPUCheck:
 
     def measure_steps(self, config: Config, precision: str, budget: Budget) -> dict[str, Any]:
         """Measure steps in a precision, and what the device does in one of them."""
-        training = Training(config, self.device, precision)
+        training = Training(config, build_segmentor(config, self.device), precision)
         batches = batches_of(config, self.device)
         found = throughput(training, batches, self.device, budget)
         found['hours'] = hours(config.train_cfg.max_iters, found['seconds_per_step'])

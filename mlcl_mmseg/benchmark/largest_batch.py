@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from ..engine.rehearsal import free_memory
 from .clock import Budget, synchronise
-from .training import Training, batches_of, has_option
+from .training import Training, batches_of, build_segmentor, has_option
 
 # options of a model that save memory and change no gradient, in the order in which to add them
 SAVING = dict(backward='per_target', recompute_activations=True)
@@ -74,7 +74,7 @@ class StepFits:
     def __init__(self, config: Config, device: str, precision: str) -> None:
         self.config = config
         self.device = device
-        self.training = Training(config, device, precision)
+        self.training = Training(config, build_segmentor(config, device), precision)
 
     def __call__(self, size: int) -> bool:
         """Take two steps, as the optimiser has its full state only in the second one."""

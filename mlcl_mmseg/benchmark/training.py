@@ -38,7 +38,7 @@ class Training:
 
     Args:
         config (Config): The config. It is not changed.
-        device (str): 'cpu' or 'cuda'.
+        segmentor (DomainSegmentor): Its network, see :func:`build_segmentor`.
         precision (str): A precision of :func:`~mlcl_mmseg.engine.precision.use_precision`.
 
     Attributes:
@@ -47,10 +47,10 @@ class Training:
         applied (list[AsyncBool]): For each step, whether the network was updated.
     """
 
-    def __init__(self, config: Config, device: str, precision: str) -> None:
+    def __init__(self, config: Config, segmentor: DomainSegmentor, precision: str) -> None:
         config = copy.deepcopy(config)
         use_precision(config.optim_wrapper, precision)
-        self.segmentor = build_segmentor(config, device).train()
+        self.segmentor = segmentor.train()
         if hook_of(config, 'TeacherHook') is not None:
             self.segmentor.teacher = Teacher(self.segmentor)
         self.optim_wrapper = build_optim_wrapper(self.segmentor, config.optim_wrapper)

@@ -12,7 +12,7 @@ from ..engine.stage_files import stage_name
 from ..errors import InputError
 from .clock import Budget, durations
 from .throughput import throughput
-from .training import Training, batches_of, hook_of
+from .training import Training, batches_of, build_segmentor, hook_of
 from .whole_images import labelling, prediction
 
 # numbers of timed batches of whole images
@@ -74,8 +74,8 @@ def network_seconds(
     Args:
         config (Config): The config of a stage.
         device (str): 'cpu' or 'cuda'.
-        precision (str): The precision of training. Validations use float32 with the rounding of
-            products that it sets for the process; labels have a precision of their own.
+        precision (str): The precision of training and validations, and of labels unless they have
+            one of their own.
         budget (Budget): The time for both.
 
     Returns:
@@ -83,11 +83,11 @@ def network_seconds(
     """
     found: dict[str, float | None] = dict(validated=None, labelled=None)
     if validations(config):
-        run, images = prediction(config, device, 'fp32' if precision == 'fp32' else 'tf32')
+        run, images = prediction(config, device, precision)
         found['validated'] = seconds_per_image(run, images, device, budget.share(0.5))
     hook = hook_of(config, 'PseudoLabelHook')
     if hook is not None:
-        own = hook.get('precision', 'fp32')
+        own = hook.get('precision') or precision
         label, images = labelling(config, device, own, hook.get('batch_size', 16))
         found['labelled'] = seconds_per_image(label, images, device, budget)
     return found
@@ -163,7 +163,7 @@ def whole_run(
         share = budget.share(1 / (len(stages) - number))
         per_step = measured if config is stages[-1] else None
         if per_step is None:
-            training = Training(config, device, precision)
+            training = Training(config, build_segmentor(config, device), precision)
             steps = throughput(training, batches_of(config, device), device, share.share(0.7))
             per_step = steps['seconds_per_step']
             del training

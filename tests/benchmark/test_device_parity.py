@@ -14,7 +14,7 @@ from mlcl_mmseg.benchmark.device_parity import (
     relative_error,
     run_step,
 )
-from mlcl_mmseg.benchmark.training import Training
+from mlcl_mmseg.benchmark.training import Training, build_segmentor
 from mlcl_mmseg.methods.mcl.segmentor import MCLSegmentor
 from mlcl_mmseg.models.style.reinhard import lab_to_rgb
 
@@ -55,7 +55,7 @@ def test_bfloat16_differs_by_rounding(name):
 def test_gradients_are_those_of_the_loss(reference):
     """The change of a weight is its gradient times its multiplier, without decay and momentum."""
     config = comparable(small('source_only.py'))
-    training = Training(config, 'cpu', 'fp32')
+    training = Training(config, build_segmentor(config, 'cpu'), 'fp32')
     make_comparable(training.segmentor)
     batch = module.random_batch(config, (64, 128), 0, module.BATCH_SIZE)
     inputs = training.segmentor.data_preprocessor(batch, True)['inputs']

@@ -12,7 +12,13 @@ from mlcl_mmseg.benchmark import throughput as module
 from mlcl_mmseg.benchmark.clock import Budget, durations
 from mlcl_mmseg.benchmark.host_share import covered, device_work
 from mlcl_mmseg.benchmark.throughput import throughput
-from mlcl_mmseg.benchmark.training import Training, batches_of, images_per_step, wrapper_configs
+from mlcl_mmseg.benchmark.training import (
+    Training,
+    batches_of,
+    build_segmentor,
+    images_per_step,
+    wrapper_configs,
+)
 from mlcl_mmseg.command_line import read_config
 from mlcl_mmseg.errors import InputError
 
@@ -120,7 +126,7 @@ def test_trainings_of_a_config_start_equal_and_train():
     config = small('mlcl.py')
     weights = []
     for precision in ('fp32', 'bf16'):
-        training = Training(config, 'cpu', precision)
+        training = Training(config, build_segmentor(config, 'cpu'), precision)
         weights.append(training.segmentor.state_dict())
     for name, value in weights[0].items():
         assert torch.equal(value, weights[1][name]), name
@@ -134,7 +140,7 @@ def test_trainings_of_a_config_start_equal_and_train():
 
 def test_parts_with_an_optimiser_of_their_own_are_trained():
     config = small('warmup.py')
-    training = Training(config, 'cpu', 'fp32')
+    training = Training(config, build_segmentor(config, 'cpu'), 'fp32')
     before = [value.clone() for value in training.segmentor.discriminators.parameters()]
     figures = training.step(next(batches_of(config, 'cpu')))
     changed = [*map(torch.ne, before, training.segmentor.discriminators.parameters())]

@@ -6,8 +6,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mlcl_mmseg.benchmark import (
+    device_parity,
+    largest_batch,
+    training,
+    whole_images,
+    whole_run,
+)
 from mlcl_mmseg.benchmark import gpu_check as module
-from mlcl_mmseg.benchmark import training, whole_images
 from mlcl_mmseg.benchmark.largest_batch import StepFits
 from mlcl_mmseg.command_line import read_config
 from mlcl_mmseg.errors import InputError
@@ -132,6 +138,7 @@ def pretended_gpu(monkeypatch, no_profile):
     properties = SimpleNamespace(name='Pretended', total_memory=80 * 2**30)
     answers = dict(
         is_available=True,
+        device_count=1,
         synchronize=None,
         empty_cache=None,
         reset_peak_memory_stats=None,
@@ -145,7 +152,7 @@ def pretended_gpu(monkeypatch, no_profile):
         monkeypatch.setattr(torch.cuda, name, lambda *_, answer=answer: answer)
     monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda tensor: tensor)
     build = training.build_segmentor
-    for each in (training, whole_images):
+    for each in (module, device_parity, largest_batch, whole_images, whole_run):
         monkeypatch.setattr(each, 'build_segmentor', lambda config, device: build(config, 'cpu'))
     images = whole_images.random_images
     monkeypatch.setattr(

@@ -135,7 +135,7 @@ def measure_loader(config: Config, args: argparse.Namespace, folder: Path) -> Me
 
 def measure_step(config: Config, args: argparse.Namespace, folder: Path) -> Measured:
     """Measure training steps that follow one another: forward and backward pass, and update."""
-    training = Training(config, args.device, args.precision)
+    training = Training(config, build_segmentor(config, args.device), args.precision)
     batches = batches_of(config, args.device)
     batch = next(batches)
 
