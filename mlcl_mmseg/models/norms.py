@@ -172,13 +172,15 @@ def passes_in_batch(modules: Sequence[nn.Module], passes: int) -> Iterator[None]
             norm.passes = 1
 
 
+def batch_norms(modules: Sequence[nn.Module]) -> list[_BatchNorm]:
+    """Return the batch norms of modules that use statistics of their batches."""
+    every = (each for module in modules for each in module.modules())
+    return [each for each in every if isinstance(each, _BatchNorm) and each.training]
+
+
 def can_separate_passes(modules: Sequence[nn.Module]) -> bool:
     """Whether every batch norm that uses batch statistics can separate them by passes."""
-    return all(
-        isinstance(each, PassBatchNorm) or not (isinstance(each, _BatchNorm) and each.training)
-        for module in modules
-        for each in module.modules()
-    )
+    return all(isinstance(each, PassBatchNorm) for each in batch_norms(modules))
 
 
 @MODELS.register_module('GlobalBN')

@@ -36,6 +36,10 @@ class AsyncBool:
             self.copied = torch.cuda.Event()
             self.copied.record()
 
+    def __deepcopy__(self, memo: dict) -> 'AsyncBool':
+        """Return the same object, which never changes; a copied segmentor contains one."""
+        return self
+
     def __bool__(self) -> bool:
         """Wait for the copy and return the value."""
         if self.copied is not None:

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import time
 
 import pytest
 from mmseg.registry import MODELS
@@ -57,6 +58,8 @@ def test_one_folder_and_one_config_are_a_method(config, tmp_path, run_tool, monk
         patch.setattr(StreamTrainLoop, 'run_iter', interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_tool(*train, *options(*schedule(4)))
+    # the folder of a log has the name of the second in which its run starts
+    time.sleep(1)
     run_tool(*train, '--resume', *options(*schedule(4)))
     (started, continued) = sorted(work_dir.glob('*/vis_data/scalars.json'))
     assert 'loss' not in started.read_text()

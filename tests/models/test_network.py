@@ -72,6 +72,18 @@ def test_ensemble_head_takes_n_feature_maps(build_tiny, order):
             torch.testing.assert_close(each, head([level]))
 
 
+def test_batch_norm_in_heads_sees_one_pass_at_a_time(build_tiny):
+    model = build_tiny('MCLSegmentor').double().train()
+    for head in (*model.domain_heads, model.decode_head, model.ensemble_head):
+        head.bottleneck.gn = nn.BatchNorm2d(32).double()
+    features = [(scale * torch.rand(2, 32, 4, 6, dtype=torch.float64),) for scale in (1, 9)]
+    heads = [[model.decode_head], [model.decode_head, model.domain_heads[0]]]
+    logits, _ = logits_of_passes(features, heads, model.ensemble_head, [[0, 1]])
+    assert model.decode_head.bottleneck.gn.num_batches_tracked == 2
+    for levels, own, found in zip(features, heads, logits):
+        torch.testing.assert_close(found, [head(levels) for head in own])
+
+
 class OtherBatchNorm(nn.BatchNorm2d):
     """A batch norm that knows nothing of passes."""
 

@@ -1,5 +1,7 @@
 """The update of the weights, which is left out if anything is not finite."""
 
+import copy
+
 import pytest
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -91,3 +93,11 @@ def test_buffers_are_restored_unless_a_step_is_kept(is_kept):
     for name, each in buffers.items():
         expected = after[name] if is_kept else before[name]
         torch.testing.assert_close(each, expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_segmentor_can_be_copied_after_a_step_on_a_gpu():
+    """As a teacher does, though an event of CUDA cannot be copied."""
+    model, finite = nn.Linear(1, 1), AsyncBool(YES)
+    finite.copied = torch.cuda.Event()
+    model.step_is_finite = finite
+    assert copy.deepcopy(model).step_is_finite is finite

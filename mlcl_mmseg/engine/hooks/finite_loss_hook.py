@@ -84,7 +84,7 @@ class FiniteLossHook(Hook):
         if is_loss_finite and scale is not None and scale >= 1:
             runner.logger.info(
                 f'Iteration {step.iteration} is skipped, a gradient overflows float16; the loss '
-                f'scale is now {scale:g}.'
+                f'scale is {scale:g}.'
             )
             return
         self.in_a_row += 1

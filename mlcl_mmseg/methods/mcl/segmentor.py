@@ -20,6 +20,7 @@ from ...models.losses import (
     resize_logits,
     source_cross_entropy,
 )
+from ...models.style import StyleTransfer
 from ...pseudo_labels import label_grid
 from ...visualization.columns import Classes, Columns, Images, Shares
 from ..base import SOURCE_TURN, MultiTargetSegmentor, PublishedFigures
@@ -70,6 +71,9 @@ class MCLSegmentor(MultiTargetSegmentor):
             the target's own features come first, as in the authors' released code. If False,
             features are in the order of the domains, as in the source pass (method.md §6-Q5).
         **kwargs: Keyword arguments of :class:`MultiTargetSegmentor`.
+
+    Raises:
+        InputError: If ``style_transfer`` is no :class:`~mlcl_mmseg.models.style.StyleTransfer`.
     """
 
     stage_name = 'mcl'
@@ -92,6 +96,11 @@ class MCLSegmentor(MultiTargetSegmentor):
     ) -> None:
         super().__init__(targets, backbone, decode_head, **kwargs)
         self.style_transfer = MODELS.build(style_transfer)
+        if not isinstance(self.style_transfer, StyleTransfer):
+            raise InputError(
+                f'model.style_transfer is {type(self.style_transfer).__name__}: derive it from '
+                'mlcl_mmseg.models.style.StyleTransfer.'
+            )
         self.gamma = gamma
         self.selection_quantile = selection_quantile
         self.entropy_floor = entropy_floor

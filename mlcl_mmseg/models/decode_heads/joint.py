@@ -13,6 +13,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 from torch.profiler import record_function
 
+from ..norms import batch_norms
 from .deeplabv2_head import DeepLabV2Head, branch_maps
 
 # features of a backbone or neck: (B, C, h, w) for each level
@@ -83,7 +84,8 @@ def logits_of_passes(
         application of the wide head.
     """
     every = [*itertools.chain(*heads), *([] if wide_head is None else [wide_head])]
-    if can_join(every):
+    # batch statistics of a head are those of one pass
+    if can_join(every) and not batch_norms(every):
         with record_function('heads'):
             levels = [each[every[0].in_index] for each in features]
             return joint_logits(levels, heads, wide_head, wide_inputs)

@@ -7,6 +7,7 @@ from mmengine.optim import build_optim_wrapper
 
 from mlcl_mmseg.errors import InputError
 from mlcl_mmseg.methods.mcl import losses, selection
+from mlcl_mmseg.models.style import StyleTransfer
 from mlcl_mmseg.visualization.columns import Classes, Images, Shares
 
 from ...mcl_losses import source_losses, target_losses
@@ -29,6 +30,25 @@ def test_default_settings(build_tiny):
 def test_unknown_backward(build_tiny):
     with pytest.raises(InputError, match="model.backward is 'all': set it to auto, together"):
         build_tiny('MCLSegmentor', backward='all')
+
+
+class Swap(StyleTransfer):
+    """The simplest transfer: the style itself."""
+
+    def forward(self, content, style):
+        return style
+
+
+def test_a_style_transfer_of_your_own(build_tiny, random_batch):
+    """It needs only forward; one call for all pairs."""
+    model, batch = build_tiny('MCLSegmentor').double(), random_batch()
+    model.style_transfer = Swap()
+    *styled, source = model.images_of([model.source_part(batch['source'], batch['targets'])])
+    assert source is batch['source']['img']
+    for found, target in zip(styled, batch['targets']):
+        assert torch.equal(found, target['img'])
+    with pytest.raises(InputError, match='style_transfer is ReLU: derive it from mlcl_mmseg'):
+        build_tiny('MCLSegmentor', style_transfer=dict(type='ReLU'))
 
 
 def test_the_turns_add_up_to_the_whole_loss(build_tiny, random_batch):
