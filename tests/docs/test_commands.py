@@ -35,7 +35,8 @@ STAND_INS = {
     r'\bOPTION\b': 'optim_wrapper.paramwise_cfg.backbone_rates=nested',
     r'--device cuda': '--device cpu',
     r'mlcl/\{g2ci,g2cmi,g2ci_19,g2cmi_19\}': 'source_only/gta5',
-    r'\bgpu-check (?!.*--device)': 'gpu-check --device cpu ',
+    r'\bgpu-check configs/mlcl/\w+\.py': 'gpu-check configs/demo/mlcl.py --device cpu',
+    r'\bgpu-check ': 'gpu-check --minutes 0.7 ',
     r'--images 160 --val-images 40': '--images 2 --val-images 1',
     r'max_iters=800 (.*)end=801': r'max_iters=2 \1end=3',
     # the training beside it ends earlier
