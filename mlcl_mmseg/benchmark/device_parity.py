@@ -21,9 +21,10 @@ from mmengine.config import Config
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from ..engine.precision import wrapper_configs
 from .clock import synchronise
 from .inputs import random_batch, sizes_of
-from .training import Training, build_segmentor, wrapper_configs
+from .training import Training, build_segmentor
 
 # largest (H, W) of the images, and images of each domain
 CROP, BATCH_SIZE = (64, 128), 2

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from ..engine.precision import PRECISIONS
+from ..engine.precision import PRECISIONS, precision_of
 from ..engine.rehearsal import free_memory
 from ..engine.run_records import environment
 from ..errors import InputError, sentence_of
@@ -30,7 +30,7 @@ from .largest_batch import is_out_of_memory, largest_batches
 from .loading import loading
 from .step_parts import profile_events, seconds_of
 from .throughput import throughput, use_cudnn_benchmark
-from .training import Training, batches_of, build_segmentor, has_option, wrapper_configs
+from .training import Training, batches_of, build_segmentor, has_option
 from .whole_run import hours, whole_run
 
 # parts of the check in order, each with its share of the time relative to those of later parts
@@ -236,9 +236,7 @@ def compiled(config: Config) -> Config:
 
 def configured_precision(config: Config, device: str) -> str:
     """The precision that a config trains in; on CPUs, tf32 is fp32."""
-    wrapper = wrapper_configs(config.optim_wrapper)[0]
-    default = 'fp16' if wrapper.get('type') == 'AmpOptimWrapper' else 'fp32'
-    found = str(wrapper.get('precision', default))
+    found = precision_of(config.optim_wrapper)
     return 'fp32' if device == 'cpu' and found == 'tf32' else found
 
 

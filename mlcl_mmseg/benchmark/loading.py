@@ -10,6 +10,7 @@ from mmseg.registry import DATASETS
 
 from ..datasets.multi_domain import MultiDomainDataset, StreamPosition
 from ..datasets.prepare import prepare_config
+from ..datasets.workers import cores
 from ..errors import InputError
 from .clock import Budget, durations
 from .inputs import random_pseudo_labels
@@ -88,5 +89,5 @@ def loading(config: Config, folder: Path, budget: Budget) -> dict[str, Any]:
     return dict(
         seconds_per_batch=seconds,
         num_workers=loader.num_workers,
-        cores=len(os.sched_getaffinity(0)),
+        cores=cores(),
     )

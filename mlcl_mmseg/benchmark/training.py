@@ -90,15 +90,6 @@ def hook_of(config: Config, kind: str) -> dict | None:
     return next((hook for hook in config.get('custom_hooks') or [] if hook.type == kind), None)
 
 
-def wrapper_configs(optim_wrapper: dict) -> list[dict]:
-    """The configs of all optimiser wrappers: of a single one, or of several by their names."""
-    if 'optimizer' in optim_wrapper:
-        return [optim_wrapper]
-    return [
-        each for each in optim_wrapper.values() if isinstance(each, dict) and 'optimizer' in each
-    ]
-
-
 def separate_hooks(config: Config, segmentor: DomainSegmentor) -> list[Hook]:
     """The custom hooks that train the parts of a segmentor that have an optimiser of their own."""
     if not segmentor.separate_optimisers:

@@ -30,18 +30,24 @@ def use_precision(config: dict, precision: str) -> None:
         InputError: If the precision is unknown, or needs a GPU and there is none.
     """
     check_precision(precision, torch.cuda.is_available())
-    if 'optimizer' not in config:
-        for value in config.values():
-            if isinstance(value, dict) and 'optimizer' in value:
-                use_precision(value, precision)
-    elif precision == 'fp16':
-        config.pop('precision', None)
-        config.update(type='AmpOptimWrapper', dtype='float16')
-        config.setdefault('loss_scale', 'dynamic')
-    else:
-        for key in ('dtype', 'loss_scale'):
-            config.pop(key, None)
-        config.update(type='PrecisionOptimWrapper', precision=precision)
+    for wrapper in wrapper_configs(config):
+        if precision == 'fp16':
+            wrapper.pop('precision', None)
+            wrapper.update(type='AmpOptimWrapper', dtype='float16')
+            wrapper.setdefault('loss_scale', 'dynamic')
+        else:
+            for key in ('dtype', 'loss_scale'):
+                wrapper.pop(key, None)
+            wrapper.update(type='PrecisionOptimWrapper', precision=precision)
+
+
+def wrapper_configs(optim_wrapper: dict) -> list[dict]:
+    """The configs of all optimiser wrappers: of a single one, or of several by their names."""
+    if 'optimizer' in optim_wrapper:
+        return [optim_wrapper]
+    return [
+        each for each in optim_wrapper.values() if isinstance(each, dict) and 'optimizer' in each
+    ]
 
 
 def precision_of(config: dict | None) -> str:

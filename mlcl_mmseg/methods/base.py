@@ -26,6 +26,7 @@ from ..models.decode_heads import as_levels, head_logits
 from ..models.losses import resize_logits
 from ..models.norms import (
     PassBatchNorm,
+    batch_norms,
     can_separate_passes,
     passes_in_batch,
     separate_passes,
@@ -43,11 +44,11 @@ FITTING = (
     'use a checkpoint with the same backbone and heads, from a stage that has them, and not a '
     'stripped one for training'
 )
+RESUMABLE = 'resume from iter_*.pth, not from best_*.pth or a stripped checkpoint'
 # how the backward pass of a step with several targets is divided
 AUTO, TOGETHER, PER_TARGET = 'auto', 'together', 'per_target'
 # name of the source's turn of a step per target; the others have the names of the targets
 SOURCE_TURN = 'the source'
-RESUMABLE = 'resume from iter_*.pth, not from best_*.pth or a stripped checkpoint'
 
 
 class PublishedFigures(NamedTuple):
@@ -215,9 +216,10 @@ class DomainSegmentor(EncoderDecoder):
             list[Sequence[Tensor]]: For each batch, the result of :meth:`extract_feat`.
         """
         parts = [self.backbone, self.neck] if self.with_neck else [self.backbone]
-        if not can_separate_passes(parts):
+        norms = batch_norms(parts)
+        if not can_separate_passes(norms):
             return [self.extract_feat(each) for each in images]
-        with passes_in_batch(parts, len(images)):
+        with passes_in_batch(norms, len(images)):
             levels = self.extract_feat(torch.cat(list(images)))
         return list(zip(*(level.chunk(len(images)) for level in levels)))
 

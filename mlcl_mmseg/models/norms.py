@@ -151,18 +151,26 @@ def separate_passes(module: nn.Module) -> None:
             each.__class__ = PassBatchNorm
 
 
+def batch_norms(modules: Sequence[nn.Module]) -> list[_BatchNorm]:
+    """Return the batch norms of modules that use statistics of their batches."""
+    every = (each for module in modules for each in module.modules())
+    return [each for each in every if isinstance(each, _BatchNorm) and each.training]
+
+
+def can_separate_passes(norms: Sequence[_BatchNorm]) -> bool:
+    """Whether each of some batch norms can separate its statistics by passes."""
+    return all(isinstance(norm, PassBatchNorm) for norm in norms)
+
+
 @contextmanager
-def passes_in_batch(modules: Sequence[nn.Module], passes: int) -> Iterator[None]:
+def passes_in_batch(norms: Sequence[Any], passes: int) -> Iterator[None]:
     """Within this context, batches are several passes, each with its own batch statistics.
 
     Args:
-        modules (Sequence[nn.Module]): The modules that process the batches; see
-            :func:`can_separate_passes`.
+        norms (Sequence[PassBatchNorm]): The norms that process the batches, see
+            :func:`batch_norms` and :func:`can_separate_passes`.
         passes (int): The number of passes.
     """
-    norms = [
-        each for module in modules for each in module.modules() if isinstance(each, PassBatchNorm)
-    ]
     for norm in norms:
         norm.passes = passes
     try:
@@ -170,17 +178,6 @@ def passes_in_batch(modules: Sequence[nn.Module], passes: int) -> Iterator[None]
     finally:
         for norm in norms:
             norm.passes = 1
-
-
-def batch_norms(modules: Sequence[nn.Module]) -> list[_BatchNorm]:
-    """Return the batch norms of modules that use statistics of their batches."""
-    every = (each for module in modules for each in module.modules())
-    return [each for each in every if isinstance(each, _BatchNorm) and each.training]
-
-
-def can_separate_passes(modules: Sequence[nn.Module]) -> bool:
-    """Whether every batch norm that uses batch statistics can separate them by passes."""
-    return all(isinstance(each, PassBatchNorm) for each in batch_norms(modules))
 
 
 @MODELS.register_module('GlobalBN')
@@ -196,6 +193,8 @@ class GlobalBatchNorm(PassBatchNorm):
         """Normalise inputs (passes · B, C, H, W), of the same shape in every process."""
         if not self.training or get_world_size() == 1:
             return super().forward(inputs)
+        if self.passes == 1:
+            return self.normalise(inputs)
         return torch.cat([self.normalise(each) for each in inputs.chunk(self.passes)])
 
     def normalise(self, inputs: Tensor) -> Tensor:

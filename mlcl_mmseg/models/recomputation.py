@@ -8,10 +8,10 @@ from typing import Any
 from mmpretrain.models.backbones.resnet import BasicBlock, Bottleneck
 from mmseg.models.backbones.mit import TransformerEncoderLayer
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import InputError
+from .norms import batch_norms
 
 BLOCKS = (BasicBlock, Bottleneck, TransformerEncoderLayer)
 
@@ -41,7 +41,7 @@ def recomputed(
     block: nn.Module, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
 ) -> Tensor:
     """Run a block's forward pass; its activations are recomputed if there is a backward pass."""
-    norms = trained_norms(block)
+    norms = [norm for norm in batch_norms([block]) if norm.track_running_stats]
     # the backward pass may come when batches have another number of passes
     passes = [getattr(norm, 'passes', 1) for norm in norms]
     return checkpoint(
@@ -51,15 +51,6 @@ def recomputed(
         context_fn=lambda: (nullcontext(), statistics_are_kept(norms, passes)),
         **kwargs,
     )
-
-
-def trained_norms(block: nn.Module) -> list[_BatchNorm]:
-    """Return the batch norms of a block that update running statistics."""
-    return [
-        module
-        for module in block.modules()
-        if isinstance(module, _BatchNorm) and module.training and module.track_running_stats
-    ]
 
 
 @contextmanager

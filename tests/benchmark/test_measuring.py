@@ -17,9 +17,9 @@ from mlcl_mmseg.benchmark.training import (
     batches_of,
     build_segmentor,
     images_per_step,
-    wrapper_configs,
 )
 from mlcl_mmseg.command_line import read_config
+from mlcl_mmseg.engine.precision import wrapper_configs
 from mlcl_mmseg.errors import InputError
 
 from ..conftest import TOOLS

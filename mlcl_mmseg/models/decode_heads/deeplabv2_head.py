@@ -13,13 +13,10 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..losses import full_precision
-from .dilated_convolution import dilated_convolution
+from .dilated_convolution import concatenated, dilated_convolution
 
 # MMSegmentation warns that it recommends other sizes than the paper's
 warnings.filterwarnings('ignore', 'When align_corners=True')
-
-
-PARAMETERS = ('weight', 'bias')
 
 
 class SqueezeExcitation(nn.Module):
@@ -187,7 +184,8 @@ class DeepLabV2Head(BaseDecodeHead):
         """
         bias = torch.cat([branch.conv.bias for branch in self.branches])
         groups = sum(norm.num_groups for norm in norms)
-        weight, offset = (torch.cat([getattr(norm, name) for norm in norms]) for name in PARAMETERS)
+        weight = torch.cat([norm.weight for norm in norms])
+        offset = torch.cat([norm.bias for norm in norms])
         maps = maps + bias.to(maps.dtype)[:, None, None]
         maps = F.group_norm(maps, groups, weight, offset, norms[0].eps)
         return self.branches[0].activate(maps)
@@ -222,7 +220,7 @@ def branch_maps(
     """
     widths = [len(own[0]) for own in weights]
     first, *others = zip(*weights)
-    joint = [F.conv2d(features, torch.cat(first))]
+    joint = [F.conv2d(features, concatenated(first))]
     # under autocast, the dtype in which convolutions are computed
     features = features.to(joint[0].dtype)
     for own, dilation in zip(others, head.dilations):

@@ -132,6 +132,11 @@ def tap_of(weight: Tensor, tap: int) -> Tensor:
     return weight[:, :, tap // 3, tap % 3]
 
 
+def concatenated(tensors: Sequence[Tensor]) -> Tensor:
+    """Concatenate tensors along the first dimension; a single one is not copied."""
+    return torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0]
+
+
 def dilated_convolution(
     features: Tensor, weights: Sequence[Tensor], dilation: int, window_share: float | None
 ) -> Tensor:
@@ -154,6 +159,6 @@ def dilated_convolution(
     weights = [weight.to(features.dtype) for weight in weights]
     trains = torch.is_grad_enabled()
     if not trains or useful_share(features.shape[2:], dilation) >= window_share:
-        return F.conv2d(features, torch.cat(weights), padding=dilation, dilation=dilation)
+        return F.conv2d(features, concatenated(weights), padding=dilation, dilation=dilation)
     last = features.permute(0, 2, 3, 1).contiguous()
     return WindowConvolution.apply(last, *weights, dilation).permute(0, 3, 1, 2)

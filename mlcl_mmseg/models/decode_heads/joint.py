@@ -15,6 +15,7 @@ from torch.profiler import record_function
 
 from ..norms import batch_norms
 from .deeplabv2_head import DeepLabV2Head, branch_maps
+from .dilated_convolution import concatenated
 
 # features of a backbone or neck: (B, C, h, w) for each level
 Levels = Sequence[Tensor]
@@ -125,8 +126,8 @@ def joint_logits(
     maps: list[list[Tensor]] = [[]] * len(weights)
     for passes in dict.fromkeys(seen):
         parts = [number for number, each in enumerate(seen) if each == passes]
-        joined = torch.cat([features[each] for each in passes])
-        found = branch_maps((wide_head or narrow[0]), [weights[part] for part in parts], joined)
+        joined = concatenated([features[each] for each in passes])
+        found = branch_maps(wide_head or narrow[0], [weights[part] for part in parts], joined)
         for part, each in zip(parts, found):
             maps[part] = each
     results = {
